@@ -1,0 +1,48 @@
+/* The front door: accepts sockets, reads what a stranger says first, answers HTTP, hands upgrades on.
+ *
+ * One door per thread, on that thread's loop. It owns a socket from accept() until the connection ends or an
+ * upgrade is handed over. Everything a stranger can make large or slow is bounded here: head and body sizes,
+ * the time they take, connections and accepts per address, descriptors (one is kept spare; when they run out
+ * accepting pauses).
+ */
+#pragma once
+
+#include "edge/base/metrics.h"
+#include "edge/base/wheel.h"
+#include "edge/config/config.h"
+#include "edge/door/http.h"
+
+#include <uv.h>
+
+struct door;
+
+struct door_handlers {
+    /* A complete request; must be answered through its exchange, now or later. The request is valid only
+     * during the call. */
+    void (*request)(void *context, const struct http_request *request);
+    /* A valid WebSocket upgrade (GET, HTTP/1.1, Host, Upgrade: websocket, Connection: upgrade, version 13, a
+     * key of 16 bytes in base64, nothing sent after it). The socket is the callee's from now on; the request
+     * is valid only during the call, and its exchange is NULL. NULL: the door refuses upgrades. */
+    void (*upgrade)(void *context, int fd, const struct http_request *request);
+};
+
+/* A listening socket; one per worker and address with SO_REUSEPORT (a unix socket is bound once and shared).
+ * Returns the descriptor or a negative errno; the port that was bound goes to *port. */
+int door_listen(const struct config_listen *listen_at, bool reuse_port, uint16_t *port);
+
+/* A door on `loop` without listeners; `wheel` is the thread's own and outlives the door. Never NULL. */
+struct door *door_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
+    struct metrics *metrics, const struct door_handlers *handlers, void *context);
+
+/* Takes sockets from a listener; the door owns fd from now on. Returns 0 or a negative errno. */
+int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at);
+
+/* Closes the listeners. Connections go on; new requests on them are answered with `Connection: close`. */
+void door_stop_accepting(struct door *door);
+
+/* Connections the door still owns. */
+size_t door_connections(const struct door *door);
+
+/* Closes everything. The door is freed when the loop has run its close callbacks; call before the loop ends.
+ */
+void door_free(struct door *door);

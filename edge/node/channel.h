@@ -1,0 +1,57 @@
+/* A channel with subscriptions on this edge, seen from both sides: the node, which owns it, and the workers,
+ * which deliver to their subscribers.
+ *
+ *   store_channel ── context ──▶ channel ── local[w] ──▶ subscriptions of worker w (an array, for quick
+ * walks)
+ *
+ * `local[w].subscribers` is touched by worker w only; `on_worker[w]` by the node only. The node takes the
+ * channel out of its index when its last subscription has gone; mail on its way holds references, and the
+ * last one frees it.
+ */
+#pragma once
+
+#include "edge/config/config.h"
+#include "presence/store.h"
+
+#include <stdatomic.h>
+
+struct subscription;
+
+enum channel_kind {
+    CHANNEL_PUBLIC,
+    CHANNEL_PRIVATE,
+    CHANNEL_ENCRYPTED,
+    CHANNEL_PRESENCE,
+};
+
+struct channel_local {
+    struct subscription **subscribers;
+    uint32_t count, capacity;
+};
+
+struct channel {
+    atomic_uint references;
+    const struct app *app;
+    const char *name;             /* in the same allocation */
+    uint32_t subscriptions;       /* node: those of this edge that were answered */
+    uint32_t *on_worker;          /* node: how many of them each worker has */
+    struct channel_local local[]; /* one a worker */
+};
+
+/* A channel without subscriptions, with one reference. Never NULL. */
+struct channel *channel_new(const struct app *app, const char *name, unsigned workers);
+struct channel *channel_ref(struct channel *channel);
+void channel_unref(struct channel *channel);
+
+/* Worker w: puts a subscription into local[w], or takes it out. */
+void channel_attach(struct channel *channel, unsigned worker, struct subscription *subscription);
+void channel_detach(struct channel *channel, unsigned worker, struct subscription *subscription);
+
+/* The kind that a name's prefix says (protocol.md, "Channels"). */
+enum channel_kind channel_kind_of(const char *name);
+
+/* True for cache channels: cache-, private-cache-, private-encrypted-cache-, presence-cache-. */
+bool channel_is_cache(const char *name);
+
+/* Whether clients and back ends may use such a name: 1 to max_chars of A-Z a-z 0-9 _ - = @ , . ; */
+bool channel_name_valid(const char *name, size_t length, uint32_t max_chars);

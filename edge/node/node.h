@@ -1,0 +1,165 @@
+/* The node: one thread with everything there is one of per process: the store (presence, the bus), and the
+ * answers to questions about all channels.
+ *
+ * Workers speak to it through a `node_port`, one a worker, used on that worker's thread only:
+ *
+ *   worker                       node                         store
+ *   node_subscribe ──mail──▶ on_subscribe ──▶ store_subscribe
+ *                                                │ done (roster)
+ *   connection_subscribed ◀──mail── answer ◀─────┘
+ *   connection_deliver    ◀──mail── delivery ◀── member_added, event, …
+ *
+ * Node → worker is first in, first out, so a client gets its roster and then exactly the changes after it.
+ */
+#pragma once
+
+#include "edge/base/buffer.h"
+#include "edge/base/mailbox.h"
+#include "edge/base/metrics.h"
+#include "edge/config/config.h"
+#include "edge/node/channel.h"
+#include "presence/store.h"
+
+struct node;
+struct worker;
+struct connection;
+
+/* One subscription of one connection. Allocated by the worker, handed to the node with node_subscribe(), and
+ * the worker's again with the last mail, which frees it. Each half is touched by its own thread only. */
+struct subscription {
+    /* Set by the worker before node_subscribe(), not changed afterwards */
+    const struct app *app;
+    unsigned worker;
+    enum channel_kind kind;
+    uint32_t name_hash;
+    char *user_id;   /* presence: NUL-terminated, in the same allocation; otherwise NULL */
+    char *user_info; /* JSON text or NULL; its own allocation; the node frees it when the store has it */
+
+    /* The worker's half */
+    struct connection *connection; /* NULL when the client has gone or unsubscribed */
+    LIST_ENTRY(subscription) of_connection;
+    struct channel *channel; /* once attached; with a reference */
+    uint32_t index;          /* in channel->local[worker].subscribers */
+    enum subscription_state {
+        SUBSCRIPTION_PENDING, /* the node has not answered yet */
+        SUBSCRIPTION_ACTIVE,
+        SUBSCRIPTION_ENDED, /* unsubscribed; waits for the node to let go */
+    } state;
+
+    /* The node's half */
+    struct node *node;
+    struct store_subscription stored;
+    struct channel *node_channel;
+    enum node_subscription_state { NODE_ASKED, NODE_ANSWERED, NODE_REFUSED } node_state;
+
+    /* What travels; four envelopes, since each may be on its way while another is */
+    struct mail subscribe, unsubscribe, answered, released;
+    struct frame *answer; /* subscription_succeeded, and the cached event or cache_miss after it; or NULL */
+    struct frame *cached;
+    enum store_result result;
+
+    char name[];
+};
+
+LIST_HEAD(subscription_list, subscription);
+
+enum node_status {
+    NODE_OK,
+    NODE_RATE_LIMITED, /* over the app's publishes_per_second; retry_after_s is set */
+    NODE_BUSY,         /* mailboxes are full */
+    NODE_UNAVAILABLE,  /* the store cannot be reached; nothing was published, or nothing is known */
+};
+
+/* What an HTTP caller wants to be told of each channel. */
+enum { INFO_USER_COUNT = 1, INFO_SUBSCRIPTION_COUNT = 2, INFO_CACHE = 4 };
+
+struct publish_item {
+    char *channel;       /* owned */
+    struct frame *frame; /* owned; sealed */
+    unsigned info;       /* INFO_… wanted in the answer */
+};
+
+/* One publish of one or several events, all or nothing as far as admission goes. Made by the worker with
+ * publish_new(), returned by `answered`, freed by publish_free(). */
+struct publish {
+    struct mail mail;
+    struct node_port *port; /* set by node_publish() */
+    const struct app *app;
+    struct socket_id exclude; /* {0, 0}: nobody */
+    bool counted;             /* against publishes_per_second: true for back ends, false for client events */
+    bool as_batch;            /* the answer's form: {"batch":[…]} instead of {"channels":{…}} */
+    void (*answered)(struct publish *publish); /* on the worker's thread */
+    void *context;
+    /* the answer */
+    enum node_status status;
+    uint32_t retry_after_s;
+    struct buffer body; /* JSON, complete, when status is NODE_OK */
+    int32_t stale_s;
+    size_t outstanding; /* the node's */
+    size_t count;
+    struct publish_item items[];
+};
+
+struct publish *publish_new(size_t count);
+void publish_free(struct publish *publish);
+
+/* A question of the HTTP API. The asker allocates it, and frees it with query_free() after `answered`. */
+struct query {
+    struct mail mail;
+    struct node_port *port;
+    const struct app *app;
+    enum query_kind { QUERY_CHANNELS, QUERY_CHANNEL, QUERY_USERS } kind;
+    char *name;                            /* owned: channel, or prefix */
+    unsigned info;                         /* INFO_… */
+    void (*answered)(struct query *query); /* on the worker's thread */
+    void *context;
+    /* the answer */
+    enum node_status status;
+    int32_t stale_s; /* STORE_FRESH or seconds */
+    struct buffer body;
+    struct store_query stored; /* the node's */
+    size_t seen;               /* the node's */
+};
+
+struct query *query_new(const struct app *app, enum query_kind kind, const char *name, unsigned info);
+void query_free(struct query *query);
+
+/* A worker's end of the line to the node. */
+struct node_port {
+    struct node *node;
+    unsigned worker;
+    struct mailbox *worker_mailbox;
+    struct outgoing to_node; /* the worker flushes it at the end of each turn */
+};
+
+/* A node on `loop`; the store is made from the configuration. Returns 0 or a negative errno. Main thread. */
+int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, struct node **node);
+
+/* Connects a worker; call for each before any thread runs. */
+void node_connect(struct node *node, struct node_port *port, unsigned worker, struct mailbox *worker_mailbox);
+
+/* The node's own counters. */
+struct metrics *node_metrics(struct node *node);
+
+/* The random number of this process, the first half of its socket ids. */
+uint64_t node_incarnation(const struct node *node);
+
+/* Stops the node's handles; call when no worker runs any more, then run the loop until it is empty, then
+ * free. */
+void node_close(struct node *node);
+void node_free(struct node *node);
+
+/* ---- on a worker's thread ---- */
+
+/* False when the node is behind: refuse what begins something. */
+bool node_port_has_room(const struct node_port *port);
+
+/* Asks for a subscription. The answer is connection_subscribed(). */
+void node_subscribe(struct node_port *port, struct subscription *subscription);
+
+/* Gives a subscription up, answered or not; the caller has detached it from its connection. It is freed
+ * later. */
+void node_unsubscribe(struct node_port *port, struct subscription *subscription);
+
+void node_publish(struct node_port *port, struct publish *publish);
+void node_query(struct node_port *port, struct query *query);

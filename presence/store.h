@@ -1,0 +1,206 @@
+/* The store: who is subscribed where, in the whole fleet, and the bus that carries a channel's events.
+ *
+ * One interface, two stores: memory (one process; presence/store_memory.h) and Redis (a fleet;
+ * presence/redis/). Rosters and events go through the same store because those of a channel share one order.
+ *
+ * Words
+ *   channel       what clients subscribe to, named by app id and name. A `store_channel` exists while this
+ * edge has a subscription to it; its pointer identifies it until the last store_unsubscribe() returns.
+ *   subscription  one local client (or one internal watcher) in one channel. Embedded in a struct of the
+ * caller. member        in a channel with a roster: the user a subscription stands for. A subscription
+ * without a member watches: it sees the roster and the events, and is not seen. observer      the one who
+ * uses the store (the node); it is told of members and events of the channels in which this edge has
+ * subscriptions.
+ *
+ * Order: for one channel, `done` of a subscription shows the roster at that moment, and the observer is told
+ * exactly the changes after it, in order. Events keep their place among these changes.
+ *
+ * Thread: everything here is called, and calls back, on the one thread of the store's owner. Callbacks may
+ * come from within the call that causes them (the memory store always does so) or later; callers must be
+ * ready for both. Callbacks may call the store again.
+ *
+ * Failure: a store never fails a leave. What it cannot know it says: `stale_s` in answers, STORE_UNAVAILABLE
+ * where nothing is known.
+ */
+#pragma once
+
+#include "presence/frame.h"
+#include "presence/roster.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum store_result {
+    STORE_OK = 0,
+    STORE_FULL,        /* the channel has as many members as the app allows */
+    STORE_UNAVAILABLE, /* the shard is out of reach and nothing is known, or nothing was published */
+};
+
+enum { STORE_FRESH = -1 }; /* stale_s of an answer that is known to be right */
+
+struct store;
+struct store_channel;
+struct store_subscription;
+
+/* Identity of a socket in the fleet, written "edge.serial"; never reused (edge is the random number of the
+ * process). */
+struct socket_id {
+    uint64_t edge;
+    uint64_t serial;
+};
+
+/* What a subscription's user brings. Bytes are only read during store_subscribe(). */
+struct store_user {
+    const char *id;
+    size_t id_bytes;
+    const char *info; /* JSON text, or NULL */
+    size_t info_bytes;
+};
+
+/* Embedded by the caller. Fields marked (in) are set before store_subscribe(), the rest is the store's. */
+struct store_subscription {
+    /* (in) Told once, unless store_unsubscribe() comes first. On STORE_OK the roster is store_roster(channel)
+     * as it stands during the call. On any other result the subscription has ended, as if never made.
+     * `cached` is the channel's cached event, or NULL; the callee takes a reference if it keeps it. */
+    void (*done)(struct store_subscription *subscription, enum store_result result, struct frame *cached);
+    struct store_channel *channel; /* set before done() and before store_subscribe() returns */
+    struct member *member;         /* NULL for a watcher, and in channels without a roster */
+};
+
+/* One event on its way to the subscribers of a channel. */
+struct store_event {
+    struct frame *frame;      /* borrowed; take a reference to keep it */
+    struct socket_id exclude; /* the one socket that does not get it; {0, 0}: none */
+    enum store_event_kind {
+        STORE_EVENT_MESSAGE,   /* for the clients */
+        STORE_EVENT_TERMINATE, /* for the edges: close the connections of this channel's user */
+    } kind;
+};
+
+struct store_observer {
+    /* A user came, or the last one of his subscriptions in the fleet has left. The member is valid during the
+     * call. */
+    void (*member_added)(void *context, struct store_channel *channel, const struct member *member);
+    void (*member_removed)(void *context, struct store_channel *channel, const struct member *member);
+    /* An event for a channel in which this edge has a subscription. */
+    void (*event)(void *context, struct store_channel *channel, const struct store_event *event);
+    /* The number of subscriptions in the fleet has changed; told only for channels without a roster. */
+    void (*subscription_count)(void *context, struct store_channel *channel, uint64_t count);
+};
+
+/* A publish. Fields marked (in) are the caller's, and stay untouched until done(). */
+struct store_publish {
+    const char *app_id;       /* (in) */
+    const char *channel;      /* (in) */
+    struct store_event event; /* (in) the store holds a reference to the frame until done() */
+    uint32_t cache_ttl_ms;    /* (in) keep as the channel's cached event for so long; 0: do not keep */
+    /* (in) STORE_OK: accepted; every subscriber of the fleet that can be reached gets it. Otherwise nobody
+     * does. */
+    void (*done)(struct store_publish *publish, enum store_result result);
+};
+
+/* Questions of the HTTP API about the whole fleet. Embedded by the caller; fields marked (in) stay until
+ * done(). */
+struct store_channel_state {
+    bool occupied;
+    uint64_t subscription_count;
+    uint64_t user_count;    /* 0 in channels without a roster */
+    struct frame *cached;   /* NULL when there is none; borrowed */
+    uint32_t cached_ttl_ms; /* what is left of its time */
+};
+
+struct store_query {
+    const char *app_id;  /* (in) */
+    const char *channel; /* (in) a name; for store_query_channels() a prefix, "" for all */
+    int32_t stale_s;     /* STORE_FRESH, or for how many seconds the answer has not been known to be right */
+    /* (in) Exactly one of them is called back, many times (`each`) and then once (`done`). `each` may be
+     * NULL. */
+    void (*each_channel)(struct store_query *, const char *name, const struct store_channel_state *);
+    void (*each_member)(struct store_query *, const struct member *);
+    void (*done)(struct store_query *, enum store_result result);
+};
+
+/* Static description of the channel, told by the caller with each first use of a name. */
+struct store_channel_options {
+    bool roster;          /* presence channels and users: members are kept */
+    uint32_t members_max; /* 0: without limit */
+};
+
+/* The table of operations of one store; use the functions below. */
+struct store_operations {
+    void (*subscribe)(struct store *, const char *app_id, const char *channel, struct store_channel_options,
+        const struct store_user *, struct store_subscription *);
+    void (*unsubscribe)(struct store *, struct store_subscription *);
+    void (*publish)(struct store *, struct store_publish *);
+    void (*query_channels)(struct store *, struct store_query *);
+    void (*query_channel)(struct store *, struct store_query *);
+    void (*query_members)(struct store *, struct store_query *);
+    struct store_channel *(*find)(struct store *, const char *app_id, const char *channel);
+    void (*free)(struct store *);
+};
+
+/* Every store begins with this, and every store's channel with a store_channel. */
+struct store {
+    const struct store_operations *operations;
+    struct store_observer observer;
+    void *observer_context;
+};
+
+struct store_channel {
+    void *context; /* the observer's own; NULL when the channel is new. Only the observer touches it. */
+    struct roster roster; /* the view: users known to be here; empty in channels without a roster */
+    bool has_roster;
+    const char *app_id;
+    const char *name;
+};
+
+/* Adds a subscription. user is NULL for a watcher and in channels without a roster. */
+static inline void store_subscribe(struct store *store, const char *app_id, const char *channel,
+    struct store_channel_options options, const struct store_user *user,
+    struct store_subscription *subscription)
+{
+    store->operations->subscribe(store, app_id, channel, options, user, subscription);
+}
+
+/* Ends a subscription, answered or not. Never fails; afterwards the struct is the caller's again. */
+static inline void store_unsubscribe(struct store *store, struct store_subscription *subscription)
+{
+    store->operations->unsubscribe(store, subscription);
+}
+
+/* Publishes; done() may come before this returns. */
+static inline void store_publish(struct store *store, struct store_publish *publish)
+{
+    store->operations->publish(store, publish);
+}
+
+/* Asks for all occupied channels of an app whose names begin with `channel`. */
+static inline void store_query_channels(struct store *store, struct store_query *query)
+{
+    store->operations->query_channels(store, query);
+}
+
+/* Asks for the state of one channel: each_channel() once, also when nobody is there. */
+static inline void store_query_channel(struct store *store, struct store_query *query)
+{
+    store->operations->query_channel(store, query);
+}
+
+/* Asks for the members of one channel. */
+static inline void store_query_members(struct store *store, struct store_query *query)
+{
+    store->operations->query_members(store, query);
+}
+
+/* The channel, if this edge has a subscription to it, else NULL. */
+static inline struct store_channel *store_find(struct store *store, const char *app_id, const char *channel)
+{
+    return store->operations->find(store, app_id, channel);
+}
+
+/* Frees the store; there must be no subscription and no request left. */
+static inline void store_free(struct store *store)
+{
+    store->operations->free(store);
+}

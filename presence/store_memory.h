@@ -1,0 +1,9 @@
+/* The embedded store: one process, everything in memory, every answer at once. */
+#pragma once
+
+#include "presence/store.h"
+
+/* now_ms: a monotonic clock in milliseconds, for the time of cached events; tests drive it by hand.
+ * Never NULL; free with store_free(). */
+struct store *store_memory_new(
+    const struct store_observer *observer, void *observer_context, uint64_t (*now_ms)(void));
