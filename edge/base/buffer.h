@@ -17,7 +17,8 @@ void buffer_deinit(struct buffer *buffer);
 void buffer_reserve(struct buffer *buffer, size_t more_bytes);
 void buffer_add(struct buffer *buffer, const void *bytes, size_t length);
 void buffer_add_string(struct buffer *buffer, const char *string);
-void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3), nonnull(2)));
 
 /* Takes the first `length` bytes away. */
 void buffer_consume(struct buffer *buffer, size_t length);

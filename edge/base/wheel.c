@@ -43,7 +43,10 @@ void wheel_cancel(struct wheel_timer *timer)
 static void run_slot(struct wheel *wheel, struct wheel_slot *slot, uint64_t now_ms)
 {
     struct wheel_slot taken = LIST_HEAD_INITIALIZER(taken);
-    LIST_SWAP(slot, &taken, wheel_timer, entry);
+    taken.lh_first = slot->lh_first; /* glibc's <sys/queue.h> has no LIST_SWAP */
+    if (taken.lh_first)
+        taken.lh_first->entry.le_prev = &taken.lh_first;
+    LIST_INIT(slot);
     struct wheel_timer *timer;
     while ((timer = LIST_FIRST(&taken))) {
         LIST_REMOVE(timer, entry);
