@@ -38,12 +38,13 @@ enum request_auth_verdict {
 
 enum { REQUEST_AUTH_WINDOW_S = 600, REQUEST_AUTH_PARAMETERS_MAX = 64 };
 
-/* skew_s may be NULL. */
+/* skew_s may be NULL; it is written when there is a timestamp to compare. */
 enum request_auth_verdict request_auth(const struct request_auth_input *input, int64_t *skew_s);
 
 /* One line for the client, which never holds the expected digest. Static. */
 const char *request_auth_words(enum request_auth_verdict verdict);
 
-/* The value of a query parameter, percent-decoded ('+' stays '+'), into value (NUL-terminated). Returns its
- * length, -1 if it is absent, -2 if it is malformed, holds a NUL or does not fit. */
+/* The value of the first query parameter of that name (any case; `name` in lower case), percent-decoded ('+'
+ * stays '+'), into value (NUL-terminated). Returns its length, -1 if it is absent, -2 if it is malformed,
+ * holds a NUL or does not fit. */
 int request_query_get(const char *query, size_t query_length, const char *name, char *value, size_t size);
