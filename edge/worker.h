@@ -35,26 +35,38 @@ struct worker {
     struct connection_list connections;
     struct connection_list dirty;
     size_t connection_count;
-    uint64_t next_serial;
-    uint64_t outbox_bytes; /* of all connections */
+    uint64_t edge_number; /* the first half of its socket ids: the process' random number */
+    uint64_t next_serial; /* the second half; workers count in disjoint residues, serial_step apart */
+    uint64_t serial_step;
+    uint64_t outbox_bytes;           /* of all connections */
+    atomic_uint_least64_t turned_ms; /* when its loop last ticked: its heartbeat, for any thread */
+    struct {                         /* leaving */
+        struct mail request;
+        struct mail *finished; /* posted to the node when all is given back */
+        uv_timer_t timer;
+        bool active;
+        uint64_t started_ms;
+        uint32_t over_ms;
+        size_t connections; /* when it began */
+    } drain;
 };
 
 /* Prepares a worker, with its lws_context, before any thread runs (contexts are made one after the other;
  * measured in architecture.md). Main thread. 0 or a negative errno. */
-int worker_init(struct worker *worker, unsigned number, const struct config *config, struct node *node);
+int worker_init(
+    struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node);
 
-/* Listens. Main thread, before worker_start(). *port: what was bound. */
+/* Takes connections from a listener; fd is the worker's from now on. Main thread, before worker_start(). */
 int worker_listen(struct worker *worker, int fd, const struct config_listen *listen_at);
 
 int worker_start(struct worker *worker);
 
 /* Asks a running worker to stop accepting, close its connections with 4200 spread over `over_ms`, and end.
- * Any thread. */
-void worker_drain(struct worker *worker, uint32_t over_ms);
+ * When everything is given back, `finished` is posted to the node's mailbox. Once; any thread. */
+void worker_drain(struct worker *worker, uint32_t over_ms, struct mail *finished);
 
-/* Waits for the thread; then worker_deinit() frees what is left. Main thread. */
+/* Waits for the thread, then frees everything. Main thread. */
 void worker_join(struct worker *worker);
-void worker_deinit(struct worker *worker);
 
 /* The loop's clock, in ms; monotonic. Worker's thread. */
 static inline uint64_t worker_now_ms(struct worker *worker)

@@ -5,7 +5,8 @@
  * second); what it swallows is counted, and said with its next line as `suppressed`.
  *
  * Usage: log_warn("redis.unreachable", "shard %s does not answer", name);  — an event name that does not
- * change (for filters and alerts), then a sentence. Any thread.
+ * change (for filters and alerts), then a sentence. A line is at most 4096 bytes, longer ones end with "…",
+ * and goes out in one write. errno is kept. Any thread.
  */
 #pragma once
 
@@ -22,7 +23,12 @@ struct log_site {
     atomic_uint suppressed;
 };
 
+/* From when on, and how. LOG_FORMAT_AUTO looks at what the log is written to, so call log_to_fd() before.
+ * Before the first call: LOG_LEVEL_INFO and LOG_FORMAT_AUTO. */
 void log_configure(enum log_level level, enum log_format format);
+
+/* Writes to `fd` instead of standard error; it stays the caller's. For tests. */
+void log_to_fd(int fd);
 _Bool log_enabled(enum log_level level);
 void log_write(enum log_level level, struct log_site *site, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -32,9 +32,11 @@ struct channel_local {
 struct channel {
     atomic_uint references;
     const struct app *app;
-    const char *name;             /* in the same allocation */
-    uint32_t subscriptions;       /* node: those of this edge that were answered */
-    uint32_t *on_worker;          /* node: how many of them each worker has */
+    const char *name;        /* in the same allocation */
+    uint32_t subscriptions;  /* node: those of this edge that were answered */
+    uint32_t *on_worker;     /* node: how many of them each worker has */
+    struct frame *succeeded; /* node: the answer to subscriptions, where it is the same for all; or NULL */
+    unsigned workers;
     struct channel_local local[]; /* one a worker */
 };
 
@@ -53,5 +55,6 @@ enum channel_kind channel_kind_of(const char *name);
 /* True for cache channels: cache-, private-cache-, private-encrypted-cache-, presence-cache-. */
 bool channel_is_cache(const char *name);
 
-/* Whether clients and back ends may use such a name: 1 to max_chars of A-Z a-z 0-9 _ - = @ , . ; */
+/* Whether clients and back ends may use such a name: 1 to max_chars (0: any number) of A-Z a-z 0-9 _ - = @ ,
+ * . ; */
 bool channel_name_valid(const char *name, size_t length, uint32_t max_chars);

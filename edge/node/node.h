@@ -77,6 +77,11 @@ struct publish_item {
     char *channel;       /* owned */
     struct frame *frame; /* owned; sealed */
     unsigned info;       /* INFO_… wanted in the answer */
+    /* the node's */
+    struct publish *publish;
+    struct store_publish stored;
+    struct store_query question;
+    struct store_channel_state state;
 };
 
 /* One publish of one or several events, all or nothing as far as admission goes. Made by the worker with
@@ -95,7 +100,7 @@ struct publish {
     uint32_t retry_after_s;
     struct buffer body; /* JSON, complete, when status is NODE_OK */
     int32_t stale_s;
-    size_t outstanding; /* the node's */
+    size_t outstanding; /* the node's: items not yet published, or not yet asked about */
     size_t count;
     struct publish_item items[];
 };
@@ -130,10 +135,14 @@ struct node_port {
     unsigned worker;
     struct mailbox *worker_mailbox;
     struct outgoing to_node; /* the worker flushes it at the end of each turn */
+    size_t outstanding;      /* subscriptions, publishes and queries that the node has not given back yet */
 };
 
 /* A node on `loop`; the store is made from the configuration. Returns 0 or a negative errno. Main thread. */
 int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, struct node **node);
+
+/* The node's mailbox, for mail that is not about channels. Any thread. */
+struct mailbox *node_mailbox(struct node *node);
 
 /* Connects a worker; call for each before any thread runs. */
 void node_connect(struct node *node, struct node_port *port, unsigned worker, struct mailbox *worker_mailbox);
@@ -154,7 +163,14 @@ void node_free(struct node *node);
 /* False when the node is behind: refuse what begins something. */
 bool node_port_has_room(const struct node_port *port);
 
-/* Asks for a subscription. The answer is connection_subscribed(). */
+/* A zeroed subscription with its name and user id (NULL outside of presence) copied. Never NULL. Whoever
+ * fails before node_subscribe() frees it with subscription_free(). */
+struct subscription *subscription_new(
+    const char *name, size_t name_bytes, const char *user_id, size_t user_id_bytes);
+void subscription_free(struct subscription *subscription);
+
+/* Asks for a subscription. The answer is connection_subscribed(); if it is a refusal, the subscription is
+ * freed when connection_subscribed() returns. */
 void node_subscribe(struct node_port *port, struct subscription *subscription);
 
 /* Gives a subscription up, answered or not; the caller has detached it from its connection. It is freed

@@ -1,0 +1,94 @@
+/* The command line. */
+#include "edge/base/log.h"
+#include "edge/config/config.h"
+#include "edge/process.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+static const char usage[] =
+    "rollcall, a WebSocket edge server that knows who is here\n"
+    "\n"
+    "  rollcall --config FILE            serve\n"
+    "  rollcall --config FILE --check    only check the configuration\n"
+    "  rollcall --explain                every key of the configuration: type, default, range, meaning\n"
+    "  rollcall --schema                 the same as JSON Schema\n"
+    "  rollcall --version\n"
+    "  rollcall --help\n";
+
+/* Exit statuses (sysexits.h): 64 for a wrong command line, 78 for a wrong configuration. */
+enum { EXIT_USAGE = 64, EXIT_CONFIG = 78 };
+
+struct arguments {
+    const char *config_path;
+    bool check;
+};
+
+/* What can be answered without a configuration is answered here; -1: go on. */
+static int parse(int argc, char **argv, struct arguments *arguments)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"explain", no_argument, NULL, 'e'},
+        {"schema", no_argument, NULL, 's'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            arguments->config_path = optarg;
+            break;
+        case 'k':
+            arguments->check = true;
+            break;
+        case 'e':
+            config_explain(stdout);
+            return 0;
+        case 's':
+            config_schema(stdout);
+            return 0;
+        case 'v':
+            puts("rollcall " ROLLCALL_VERSION);
+            return 0;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default: /* getopt has said what is wrong */
+            fputs(usage, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc && arguments->config_path)
+        return -1;
+    if (optind < argc)
+        fprintf(stderr, "rollcall: unexpected argument '%s'\n", argv[optind]);
+    else
+        fputs("rollcall: --config FILE is missing\n", stderr);
+    fputs(usage, stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    int status = parse(argc, argv, &arguments);
+    if (status >= 0)
+        return status;
+    struct config *config;
+    if (config_load(arguments.config_path, &config, stderr) != 0)
+        return EXIT_CONFIG;
+    if (arguments.check) {
+        printf("%s: good\n", arguments.config_path);
+        status = 0;
+    } else {
+        log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);
+        status = process_serve(config);
+    }
+    config_free(config);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* The inside of the node, for the files of edge/node only.
+ *
+ *   node.c       the node's life; subscriptions; what the store tells it
+ *   publish.c    publishes: admission, the store, the answer
+ *   query.c      questions of the HTTP API, and the JSON of their answers
+ *   port.c       the workers' end: runs on their threads
+ */
+#pragma once
+
+#include "edge/base/rate.h"
+#include "edge/node/node.h"
+
+struct node_line { /* the node's end of the line to one worker */
+    struct outgoing to_worker;
+};
+
+struct node {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct store *store;
+    struct mailbox mailbox;
+    uv_prepare_t end_of_turn;
+    uint64_t incarnation;
+    unsigned workers;
+    struct node_line *lines;    /* one a worker */
+    struct rate *publish_rates; /* one an app, in the order of config->apps */
+    struct metrics metrics;
+};
+
+/* A frame on its way to the subscribers that one worker has in one channel. */
+struct delivery {
+    struct mail mail;
+    struct channel *channel; /* with a reference */
+    struct frame *frame;     /* with a reference */
+    struct socket_id exclude;
+    bool lazy; /* may wait a moment for more of its kind */
+};
+
+/* ---- node's thread ---- */
+
+/* Hands mail to a worker at the end of this turn. */
+void node_send(struct node *node, unsigned worker, struct mail *mail);
+
+/* The mailboxes of all workers have room. */
+bool node_workers_have_room(const struct node *node);
+
+void node_on_subscribe(struct mail *mail, void *node);
+void node_on_unsubscribe(struct mail *mail, void *node);
+void node_on_publish(struct mail *mail, void *node);
+void node_on_query(struct mail *mail, void *node);
+
+/* The attributes in `info` as the inside of a JSON object; first: no comma is needed in front. */
+void node_write_attributes(
+    struct buffer *body, unsigned info, const struct store_channel_state *state, bool first);
+
+/* ---- workers' threads (port.c) ---- */
+
+void port_on_answered(struct mail *mail, void *worker);
+void port_on_released(struct mail *mail, void *worker);
+void port_on_delivery(struct mail *mail, void *worker);
+void port_on_published(struct mail *mail, void *worker);
+void port_on_query_answered(struct mail *mail, void *worker);

@@ -1,0 +1,181 @@
+/* The workers' end of the line: everything here runs on a worker's thread. */
+#include "edge/node/node_private.h"
+
+#include "edge/base/container.h"
+#include "edge/pusher/connection.h"
+#include "edge/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool node_port_has_room(const struct node_port *port)
+{
+    return mailbox_has_room(port->to_node.to);
+}
+
+static void post(struct node_port *port, struct mail *mail, void (*run)(struct mail *, void *))
+{
+    mail->run = run;
+    outgoing_add(&port->to_node, mail);
+}
+
+/* ---- subscriptions ---- */
+
+struct subscription *subscription_new(
+    const char *name, size_t name_bytes, const char *user_id, size_t user_id_bytes)
+{
+    struct subscription *subscription =
+        calloc(1, sizeof(*subscription) + name_bytes + 1 + (user_id ? user_id_bytes + 1 : 0));
+    if (!subscription)
+        abort();
+    memcpy(subscription->name, name, name_bytes);
+    if (user_id)
+        subscription->user_id = memcpy(subscription->name + name_bytes + 1, user_id, user_id_bytes);
+    return subscription;
+}
+
+void subscription_free(struct subscription *subscription)
+{
+    channel_unref(subscription->channel);
+    frame_unref(subscription->answer);
+    frame_unref(subscription->cached);
+    free(subscription->user_info);
+    free(subscription);
+}
+
+void node_subscribe(struct node_port *port, struct subscription *subscription)
+{
+    port->outstanding++;
+    subscription->state = SUBSCRIPTION_PENDING;
+    post(port, &subscription->subscribe, node_on_subscribe);
+}
+
+void node_unsubscribe(struct node_port *port, struct subscription *subscription)
+{
+    if (subscription->state == SUBSCRIPTION_ACTIVE)
+        channel_detach(subscription->channel, subscription->worker, subscription);
+    subscription->state = SUBSCRIPTION_ENDED;
+    post(port, &subscription->unsubscribe, node_on_unsubscribe);
+}
+
+void port_on_answered(struct mail *mail, void *context)
+{
+    struct subscription *subscription = CONTAINER_OF(mail, struct subscription, answered);
+    struct worker *worker = context;
+    if (subscription->state == SUBSCRIPTION_ENDED)
+        return; /* given up meanwhile; `released` follows */
+    if (subscription->result != STORE_OK) {
+        connection_subscribed(subscription);
+        subscription_free(subscription);
+        worker->node.outstanding--;
+        return;
+    }
+    subscription->state = SUBSCRIPTION_ACTIVE;
+    channel_attach(subscription->channel, subscription->worker, subscription);
+    connection_subscribed(subscription);
+}
+
+void port_on_released(struct mail *mail, void *context)
+{
+    struct worker *worker = context;
+    subscription_free(CONTAINER_OF(mail, struct subscription, released));
+    worker->node.outstanding--;
+}
+
+/* ---- deliveries ---- */
+
+static bool same_socket(struct socket_id a, struct socket_id b)
+{
+    return a.serial == b.serial && a.edge == b.edge;
+}
+
+void port_on_delivery(struct mail *mail, void *context)
+{
+    struct delivery *delivery = CONTAINER_OF(mail, struct delivery, mail);
+    struct worker *worker = context;
+    const struct channel_local *local = &delivery->channel->local[worker->number];
+    /* Sending never ends a connection within the turn, so the list stands still during the walk. */
+    for (uint32_t i = 0; i < local->count; i++) {
+        if (i + 4 < local->count)
+            __builtin_prefetch(local->subscribers[i + 4]);
+        struct connection *connection = local->subscribers[i]->connection;
+        if (same_socket(connection->id, delivery->exclude))
+            continue;
+        if (delivery->lazy)
+            connection_send_lazy(connection, delivery->frame);
+        else
+            connection_send(connection, delivery->frame);
+    }
+    channel_unref(delivery->channel);
+    frame_unref(delivery->frame);
+    free(delivery);
+}
+
+/* ---- publishes and queries ---- */
+
+struct publish *publish_new(size_t count)
+{
+    struct publish *publish = calloc(1, sizeof(*publish) + count * sizeof(publish->items[0]));
+    if (!publish)
+        abort();
+    publish->count = count;
+    return publish;
+}
+
+void publish_free(struct publish *publish)
+{
+    for (size_t i = 0; i < publish->count; i++) {
+        free(publish->items[i].channel);
+        frame_unref(publish->items[i].frame);
+    }
+    buffer_deinit(&publish->body);
+    free(publish);
+}
+
+void node_publish(struct node_port *port, struct publish *publish)
+{
+    port->outstanding++;
+    publish->port = port;
+    post(port, &publish->mail, node_on_publish);
+}
+
+void port_on_published(struct mail *mail, void *context)
+{
+    struct publish *publish = CONTAINER_OF(mail, struct publish, mail);
+    struct worker *worker = context;
+    worker->node.outstanding--;
+    publish->answered(publish);
+}
+
+struct query *query_new(const struct app *app, enum query_kind kind, const char *name, unsigned info)
+{
+    struct query *query = calloc(1, sizeof(*query));
+    if (!query || !(query->name = strdup(name)))
+        abort();
+    query->app = app;
+    query->kind = kind;
+    query->info = info;
+    return query;
+}
+
+void query_free(struct query *query)
+{
+    free(query->name);
+    buffer_deinit(&query->body);
+    free(query);
+}
+
+void node_query(struct node_port *port, struct query *query)
+{
+    port->outstanding++;
+    query->port = port;
+    post(port, &query->mail, node_on_query);
+}
+
+void port_on_query_answered(struct mail *mail, void *context)
+{
+    struct query *query = CONTAINER_OF(mail, struct query, mail);
+    struct worker *worker = context;
+    worker->node.outstanding--;
+    query->answered(query);
+}

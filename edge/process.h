@@ -1,0 +1,8 @@
+/* The process: reads the configuration, puts node and workers together, listens, and takes them apart again
+ * when it is told to stop. Main thread. */
+#pragma once
+
+#include "edge/config/config.h"
+
+/* Serves until SIGTERM or SIGINT. The exit status. */
+int process_serve(const struct config *config);

@@ -1,0 +1,188 @@
+#include "edge/worker.h"
+
+#include "edge/api/api.h"
+#include "edge/base/container.h"
+#include "edge/base/log.h"
+#include "edge/pusher/websocket.h"
+
+#include <errno.h>
+
+enum {
+    TICK_MS = WHEEL_TICK_MS,
+    DRAIN_STEP_MS = 20,
+    /* How long a client may take to answer its Close frame, after the last one was sent. */
+    DRAIN_GRACE_MS = 2000,
+};
+
+/* ---- one turn of the loop ---- */
+
+static void on_end_of_turn(uv_prepare_t *handle)
+{
+    struct worker *worker = handle->data;
+    connection_flush_dirty(worker);
+    outgoing_flush(&worker->node.to_node);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    atomic_store_explicit(&worker->turned_ms, worker_now_ms(worker), memory_order_relaxed);
+    wheel_run(&worker->wheel, worker_now_ms(worker));
+}
+
+static void on_upgrade(void *context, int fd, const struct http_request *request)
+{
+    struct worker *worker = context;
+    websocket_adopt(worker->websockets, fd, request);
+}
+
+/* ---- leaving ---- */
+
+static bool all_given_back(const struct worker *worker)
+{
+    return worker->connection_count == 0 && worker->node.outstanding == 0 &&
+           door_connections(worker->door) == 0;
+}
+
+/* How many connections should be left by now, so that the closes are spread evenly. */
+static size_t connections_allowed(const struct worker *worker, uint64_t passed_ms)
+{
+    if (passed_ms >= worker->drain.over_ms)
+        return 0;
+    return worker->drain.connections * (worker->drain.over_ms - passed_ms) / worker->drain.over_ms;
+}
+
+static void close_down_to(struct worker *worker, size_t allowed)
+{
+    size_t open = 0;
+    struct connection *connection;
+    LIST_FOREACH (connection, &worker->connections, of_worker)
+        open += connection->state == CONNECTION_OPEN;
+    LIST_FOREACH (connection, &worker->connections, of_worker) {
+        if (open <= allowed)
+            return;
+        if (connection->state != CONNECTION_OPEN)
+            continue;
+        connection_end(connection, PUSHER_RECONNECT, "The server is shutting down, please reconnect");
+        open--;
+    }
+}
+
+static void finish(struct worker *worker)
+{
+    struct mail *finished = worker->drain.finished;
+    outgoing_flush(&worker->node.to_node);
+    mailbox_post(worker->node.to_node.to, finished);
+    uv_stop(&worker->loop);
+}
+
+static void on_drain_step(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    uint64_t passed_ms = worker_now_ms(worker) - worker->drain.started_ms;
+    close_down_to(worker, connections_allowed(worker, passed_ms));
+    if (all_given_back(worker)) {
+        finish(worker);
+        return;
+    }
+    if (passed_ms < (uint64_t)worker->drain.over_ms + DRAIN_GRACE_MS)
+        return;
+    door_close_connections(worker->door);
+    struct connection *connection;
+    while ((connection = LIST_FIRST(&worker->connections)))
+        connection->transport->reset(connection);
+}
+
+static void on_drain(struct mail *mail, void *context)
+{
+    struct worker *worker = context;
+    (void)mail;
+    door_stop_accepting(worker->door);
+    worker->drain.active = true;
+    worker->drain.started_ms = worker_now_ms(worker);
+    worker->drain.connections = worker->connection_count;
+    uv_timer_start(&worker->drain.timer, on_drain_step, 0, DRAIN_STEP_MS);
+}
+
+void worker_drain(struct worker *worker, uint32_t over_ms, struct mail *finished)
+{
+    worker->drain.over_ms = over_ms;
+    worker->drain.finished = finished;
+    worker->drain.request.run = on_drain;
+    mailbox_post(&worker->mailbox, &worker->drain.request);
+}
+
+/* ---- life ---- */
+
+static void start_timers(struct worker *worker)
+{
+    uv_prepare_init(&worker->loop, &worker->end_of_turn);
+    worker->end_of_turn.data = worker;
+    uv_prepare_start(&worker->end_of_turn, on_end_of_turn);
+    uv_timer_init(&worker->loop, &worker->tick);
+    worker->tick.data = worker;
+    uv_timer_start(&worker->tick, on_tick, TICK_MS, TICK_MS);
+    uv_timer_init(&worker->loop, &worker->drain.timer);
+    worker->drain.timer.data = worker;
+    atomic_store_explicit(&worker->turned_ms, worker_now_ms(worker), memory_order_relaxed);
+}
+
+int worker_init(
+    struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node)
+{
+    *worker = (struct worker){.number = number, .config = config};
+    LIST_INIT(&worker->connections);
+    LIST_INIT(&worker->dirty);
+    worker->edge_number = node_incarnation(node);
+    worker->next_serial = number + 1;
+    worker->serial_step = workers;
+    int error = uv_loop_init(&worker->loop);
+    if (error)
+        return error;
+    error = mailbox_init(&worker->mailbox, &worker->loop, config->edge.mailbox_length, worker);
+    if (error)
+        return error;
+    start_timers(worker);
+    wheel_init(&worker->wheel, worker_now_ms(worker));
+    node_connect(node, &worker->node, number, &worker->mailbox);
+    static const struct door_handlers handlers = {.request = api_request, .upgrade = on_upgrade};
+    worker->door = door_new(&worker->loop, &worker->wheel, config, &worker->metrics, &handlers, worker);
+    worker->websockets = websocket_host_new(worker);
+    return worker->websockets ? 0 : -ENOMEM;
+}
+
+int worker_listen(struct worker *worker, int fd, const struct config_listen *listen_at)
+{
+    return door_add_listener(worker->door, fd, listen_at);
+}
+
+static void close_handles(struct worker *worker)
+{
+    door_free(worker->door);
+    websocket_host_free(worker->websockets);
+    mailbox_close(&worker->mailbox);
+    uv_close((uv_handle_t *)&worker->end_of_turn, NULL);
+    uv_close((uv_handle_t *)&worker->tick, NULL);
+    uv_close((uv_handle_t *)&worker->drain.timer, NULL);
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+}
+
+static void run(void *context)
+{
+    struct worker *worker = context;
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    close_handles(worker);
+}
+
+int worker_start(struct worker *worker)
+{
+    return uv_thread_create(&worker->thread, run, worker);
+}
+
+void worker_join(struct worker *worker)
+{
+    uv_thread_join(&worker->thread);
+    int error = uv_loop_close(&worker->loop);
+    if (error)
+        log_error("worker.leak", "worker %u ended with open handles: %s", worker->number, uv_strerror(error));
+}
