@@ -74,9 +74,11 @@ enum node_status {
 enum { INFO_USER_COUNT = 1, INFO_SUBSCRIPTION_COUNT = 2, INFO_CACHE = 4 };
 
 struct publish_item {
-    char *channel;       /* owned */
-    struct frame *frame; /* owned; sealed */
-    unsigned info;       /* INFO_… wanted in the answer */
+    char *channel;            /* owned */
+    struct frame *frame;      /* owned; sealed */
+    unsigned info;            /* INFO_… wanted in the answer */
+    struct socket_id exclude; /* in place of the publish's own, when it is not {0, 0}: each event of a batch
+                                 may leave out another socket */
     /* the node's */
     struct publish *publish;
     struct store_publish stored;

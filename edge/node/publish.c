@@ -161,6 +161,11 @@ static enum node_status admit(struct node *node, struct publish *publish)
     return NODE_RATE_LIMITED;
 }
 
+static struct socket_id excluded(const struct publish_item *item)
+{
+    return item->exclude.edge || item->exclude.serial ? item->exclude : item->publish->exclude;
+}
+
 void node_on_publish(struct mail *mail, void *context)
 {
     struct publish *publish = CONTAINER_OF(mail, struct publish, mail);
@@ -178,7 +183,7 @@ void node_on_publish(struct mail *mail, void *context)
         item->stored = (struct store_publish){
             .app_id = publish->app->id,
             .channel = item->channel,
-            .event = {.frame = item->frame, .exclude = publish->exclude, .kind = STORE_EVENT_MESSAGE},
+            .event = {.frame = item->frame, .exclude = excluded(item), .kind = STORE_EVENT_MESSAGE},
             .done = on_published,
         };
         publish->outstanding++;
