@@ -1,0 +1,123 @@
+/* What lies in Redis, and the scripts that alone may touch it. This file is the reference for both sides: the
+ * engine (presence/engine/) that calls them, and the simulator that runs them.
+ *
+ * Words: presence.md's. Times in scripts are microseconds of Redis' TIME unless a name says ms. Numbers travel
+ * as decimal text; all stay below 2^53.
+ *
+ * `channel` below is always the pair of app and name in one string: the app's id with % { } and : written as
+ * %25 %7B %7D %3A, then ':', then the channel's name as it is.
+ *
+ * KEYS. P is the base of partition 17: "<prefix>:{17}". The prefix holds no brace.
+ *
+ *   <prefix>:shard     hash    shard stamp: c cluster, n shard, r replication id, t timeline,
+ *                              l<partition> "layout-version shard" of each partition that said hello here
+ *   P                  hash    partition stamp:
+ *                              id  "cluster\nshard\nlayout version\nsettings", compared whole; settings is
+ *                                  "format partitions heartbeat_ms lease_ms" and whatever else must be equal
+ *                              t   timeline "<microseconds>-<16 hex digits>"
+ *                              st  the shard's timeline that this one followed last
+ *                              c   lease clock        m  its value at the last new timeline
+ *                              hb  time of the last heartbeat
+ *                              v   last version given out     o  last owner number given out
+ *                              h, l, d, s   heartbeat, lease, data TTL, scrub period (microseconds)
+ *   P:l                zset    leases: owner number -> expiry on the lease clock
+ *   P:o:<owner>        hash    i incarnation (16 hex digits), s sequence number, e name of the edge.  TTL D
+ *   P:h:<owner>        set     channels in which this owner has facts.                                TTL D
+ *   P:r:<channel>      hash    roster: v version, b version it was born with, u<user id> ->
+ *                              "<owner>,<owner>…|<info>".     TTL D; 2 S once it holds no user
+ *   P:s:<channel>      hash    owner -> number of subscriptions (a channel with a roster: of those beyond one
+ *                              for each user).                                                        TTL D
+ *   P:c:<app>          set     names of the app's occupied channels; each is checked when read.       TTL D
+ *   P:k:<channel>      string  the cached event, as it was published.                  TTL: the event's own
+ *   P:out              stream  transitions for webhooks: k kind, c channel, u user, t timeline
+ *   P:due              zset    "<kind> <channel bytes> <channel><user>" -> lease clock at which it is told
+ *
+ * PUB/SUB
+ *   P:e:<channel>      what happens in a channel, in one order:
+ *       1+ <timeline> <previous> <version> <owner> <id bytes> <id><info>   a user came
+ *       1- <timeline> <previous> <version> <owner> <id bytes> <id>         a user left
+ *       1= <timeline> <version> <version> <owner> <id bytes> <id>          a join that changed no set of users
+ *       1n <timeline> <version> <count>                                    subscriptions in the fleet
+ *       1e <kind m|t> <ttl ms> <id edge> <id serial> <exclude edge> <exclude serial> <text>   (hex, hex, …)
+ *     previous is 0 where the roster was born. Numbers are decimal, those of the event's line hexadecimal
+ *     without prefix, but for the ttl.
+ *   <prefix>:b:<edge>  the beat of one edge: "1b"
+ *
+ * ANSWERS. An array whose first element is one of
+ *   OK          what the script says below
+ *   DUP         the number was seen: nothing changed; then as for OK, taken from the present state
+ *   GAP s       the number does not follow s
+ *   NOSTAMP     no (or a damaged) stamp, or the shard's does not fit: say hello
+ *   FOREIGN     (hello) no stamp in a dataset that is not empty
+ *   UNSURE      (hello) an empty dataset, and the caller may not stamp it
+ *   WRONGSHARD  cluster shard: what the stamp says
+ *   NEWLAYOUT   layout version
+ *   SETTINGS    the settings that the fleet has
+ *   NEWTIMELINE timeline
+ *   NOOWNER     the record is gone or another's: this owner number is fenced for ever
+ * Where several apply, the first of NOSTAMP WRONGSHARD NEWLAYOUT SETTINGS NEWTIMELINE NOOWNER. Answers other
+ * than OK (and hello's) changed nothing.
+ *
+ * SCRIPTS. KEYS[1] is P; hello and heartbeat have KEYS[2] = "<prefix>:shard". All but hello begin with
+ *   ARGV[1] id   ARGV[2] timeline   ARGV[3] owner   ARGV[4] incarnation
+ * and what follows is numbered from ARGV[5]. "…" repeats. An outcome is the version at which the change can
+ * be seen, or -1: the channel is full.
+ *
+ *   hello      ARGV: cluster, shard, layout version, settings, partition, may-stamp 0|1, random (16 hex),
+ *              owner or 0, its incarnation, incarnation of a new owner, edge name, h, l, d, s (microseconds)
+ *              OK timeline clock mark owner sequence version now-us replication-id known(0|1: owner was kept)
+ *   write      number, outbox 0|1, then […] of six:
+ *                j channel user info cap -     join; cap 0: not enforced (accepted before)
+ *                l channel user -    -   hold  leave; hold 1: this owner still has facts in the channel
+ *                n channel n    tell -   hold  n subscriptions; tell 1: publish the sum, and the channel
+ *                                              is occupied by it (0: extras of a channel with a roster)
+ *              OK number outcome…
+ *   leave      write, which Redis also lets run when it is out of memory
+ *   assert     number, outbox 0|1, facts, then [kind j|n|x, channel, user or n, info, cap]…,
+ *              then [channel, user]… to restate. kind x is n with tell 0. cap 0: was accepted
+ *              OK number outcome…      number <= Redis' own: DUP
+ *   heartbeat  beat channel
+ *              OK sequence clock mark held-channels now-us owner…(expired)
+ *   reap       victim, channels at most, outbox 0|1
+ *              OK channels left       0: gone.  -1: not expired
+ *   retire     grace (microseconds)
+ *              OK
+ *   read       channel
+ *              OK version(0: none) birth last-version clock subscriptions cached("" none) cached-ttl-ms
+ *                 [u<id>, value]…
+ *   scrub      outbox 0|1, then [channel, kind r|n, version known, extras or n, users, user…]…
+ *              OK flags…   one a channel: 1 the version is another: read; 2 facts of mine differ: assert
+ *   publish    channel, ttl ms (0: not cached), message
+ *              OK
+ *   channels   app, cursor, prefix
+ *              OK next-cursor("0": end) [name, subscriptions, users]…
+ *   outbox     entries at most, id up to which they may go ("": none)
+ *              OK [id, kind, channel, user, timeline]…     what is due moves first; deliver in this order
+ */
+#pragma once
+
+#include <stddef.h>
+
+enum script {
+    SCRIPT_HELLO,
+    SCRIPT_WRITE,
+    SCRIPT_LEAVE,
+    SCRIPT_ASSERT,
+    SCRIPT_HEARTBEAT,
+    SCRIPT_REAP,
+    SCRIPT_RETIRE,
+    SCRIPT_READ,
+    SCRIPT_SCRUB,
+    SCRIPT_PUBLISH,
+    SCRIPT_CHANNELS,
+    SCRIPT_OUTBOX,
+    SCRIPT_COUNT
+};
+
+/* The texts, embedded at build time (presence/redis/scripts/; prelude and shared parts included). */
+struct script_text {
+    const char *name;
+    const char *text; /* NUL-terminated */
+    size_t bytes;
+};
+extern const struct script_text script_texts[SCRIPT_COUNT];

@@ -1,0 +1,77 @@
+-- assert: all facts of an owner, in place of what it had here. See keys_and_scripts.h.
+local number = tonumber(ARGV[5])
+local facts = tonumber(ARGV[7])
+local FIRST, STRIDE = 8, 5
+local RESTATED = FIRST + facts * STRIDE
+
+-- The facts by channel, so that what is no longer one can be taken out.
+local function by_channel()
+    local mine = {}
+    for at = FIRST, RESTATED - 1, STRIDE do
+        local channel = ARGV[at + 1]
+        local here = mine[channel] or { users = {} }
+        mine[channel] = here
+        if ARGV[at] == 'j' then
+            here.users[ARGV[at + 2]] = true
+        else
+            here.counted = true
+        end
+    end
+    return mine
+end
+
+local function restate(channel, user)
+    local key = base .. ':r:' .. channel
+    try('ZREM', base .. ':due', due_member('member_removed', channel, user))
+    local here = try('HEXISTS', key, 'u' .. user) == 1
+    tell(here and 'member_added' or 'member_removed', channel, user)
+    try('ZREM', base .. ':due', due_member('channel_vacated', channel, ''))
+    tell(call('HLEN', key) > 2 and 'channel_occupied' or 'channel_vacated', channel, '')
+end
+
+local function apply(at)
+    local channel = ARGV[at + 1]
+    local at_version
+    if ARGV[at] == 'j' then
+        at_version = join(me, channel, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]) or 0)
+    else
+        at_version = count(me, channel, ARGV[at + 2], ARGV[at] == 'n')
+    end
+    if at_version >= 0 then
+        hold(me, channel)
+    end
+    return at_version
+end
+
+local seen = number <= sequence
+local answer = { seen and 'DUP' or 'OK', ARGV[5] }
+outbox = ARGV[6] == '1'
+if not seen then
+    local mine = by_channel()
+    for _, channel in ipairs(try('SMEMBERS', base .. ':h:' .. me)) do
+        local here = mine[channel]
+        drain(me, channel, here and here.users, here and here.counted)
+        if not here then
+            release(me, channel)
+        end
+    end
+end
+for at = FIRST, RESTATED - 1, STRIDE do
+    local result
+    if seen then
+        result = outcome(ARGV[at], ARGV[at + 1], ARGV[at + 2])
+    else
+        result = apply(at)
+    end
+    answer[#answer + 1] = text(result)
+end
+if not seen then
+    if outbox then
+        for at = RESTATED, #ARGV, 2 do
+            restate(ARGV[at], ARGV[at + 1])
+        end
+    end
+    save_version()
+    call('HSET', base .. ':o:' .. me, 's', ARGV[5])
+end
+return answer

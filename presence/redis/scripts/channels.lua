@@ -1,0 +1,35 @@
+-- channels: a slice of an app's occupied channels in this partition. See keys_and_scripts.h.
+local app, cursor, prefix = ARGV[5], ARGV[6], ARGV[7]
+local key = base .. ':c:' .. app
+
+local function users_of(channel)
+    local users, subscriptions = 0, 0
+    local fields = try('HGETALL', base .. ':r:' .. channel)
+    for i = 1, #fields, 2 do
+        if string.sub(fields[i], 1, 1) == 'u' then
+            local bar = string.find(fields[i + 1], '|', 1, true) or 1
+            local _, commas = string.gsub(string.sub(fields[i + 1], 1, bar - 1), ',', '')
+            users, subscriptions = users + 1, subscriptions + commas + 1
+        end
+    end
+    return users, subscriptions
+end
+
+try('SCARD', key)
+local slice = call('SSCAN', key, cursor, 'COUNT', 100)
+local answer = { 'OK', slice[1] }
+for _, name in ipairs(slice[2]) do
+    local channel = app .. ':' .. name
+    local users, subscriptions = users_of(channel)
+    for _, n in ipairs(try('HVALS', base .. ':s:' .. channel)) do
+        subscriptions = subscriptions + (tonumber(n) or 0)
+    end
+    if subscriptions == 0 then
+        call('SREM', key, name)
+    elseif string.sub(name, 1, #prefix) == prefix then
+        answer[#answer + 1] = name
+        answer[#answer + 1] = text(subscriptions)
+        answer[#answer + 1] = text(users)
+    end
+end
+return answer

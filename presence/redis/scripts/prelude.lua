@@ -1,0 +1,30 @@
+-- Shared by all scripts: the time, taken once; the stamp; who calls.
+local call = redis.call
+local base = KEYS[1]
+local now
+do
+    local t = call('TIME')
+    now = tonumber(t[1]) * 1000000 + tonumber(t[2])
+end
+
+-- All our numbers are whole and below 2^53; tostring() would round them to 14 digits.
+local function text(number)
+    return string.format('%.0f', number)
+end
+
+-- Runs a command on a key that may hold junk of another type. Junk is deleted: its owners assert again.
+local function try(command, key, ...)
+    local answer = redis.pcall(command, key, ...)
+    if type(answer) == 'table' and answer.err then
+        if not string.find(answer.err, 'WRONGTYPE', 1, true) then
+            error(answer.err)
+        end
+        call('DEL', key)
+        return call(command, key, ...)
+    end
+    return answer
+end
+
+local function expire(key, microseconds)
+    call('PEXPIREAT', key, text(math.floor((now + microseconds) / 1000)))
+end

@@ -1,0 +1,31 @@
+-- read: one channel as it stands. It can write (junk is deleted), so a replica refuses it. See
+-- keys_and_scripts.h.
+local channel = ARGV[5]
+local fields = try('HGETALL', base .. ':r:' .. channel)
+local subscriptions = 0
+for _, n in ipairs(try('HVALS', base .. ':s:' .. channel)) do
+    subscriptions = subscriptions + (tonumber(n) or 0)
+end
+
+local cached_key = base .. ':k:' .. channel
+local cached = try('GET', cached_key) or ''
+local cached_ms = cached ~= '' and call('PTTL', cached_key) or 0
+
+local answer = { 'OK', '0', '0', text(version), text(clock), '', cached, text(math.max(cached_ms, 0)) }
+for i = 1, #fields, 2 do
+    local field, value = fields[i], fields[i + 1]
+    if field == 'v' then
+        answer[2] = text(tonumber(value) or 0)
+    elseif field == 'b' then
+        answer[3] = text(tonumber(value) or 0)
+    elseif string.sub(field, 1, 1) == 'u' then
+        answer[#answer + 1] = field
+        answer[#answer + 1] = value
+        -- A user on an edge is one subscription there, and the extras are in the hash.
+        local bar = string.find(value, '|', 1, true) or 1
+        local _, commas = string.gsub(string.sub(value, 1, bar - 1), ',', '')
+        subscriptions = subscriptions + commas + 1
+    end
+end
+answer[6] = text(subscriptions)
+return answer

@@ -1,0 +1,238 @@
+-- Shared by the scripts that change facts. A fact is changed for an `owner`; a user is present as long as his
+-- field names one, whatever that owner's lease says.
+local outbox = false -- transitions are kept for webhooks
+local OUTBOX_ENTRIES = '100000' -- about: the oldest go when nobody fetches them
+local LEAVE_WAITS = 3000000 -- a page reload makes no noise (http-api.md, "Webhooks")
+
+-- Above the partition's last and above the clock: neither a rollback nor a refilled channel reuses one.
+local function next_version()
+    version = math.max(version + 1, now)
+    return version
+end
+
+local function save_version()
+    if version ~= version_stamped then
+        call('HSET', base, 'v', text(version))
+    end
+end
+
+local function publish(channel, message)
+    call('PUBLISH', base .. ':e:' .. channel, message)
+end
+
+local function publish_user(kind, channel, previous, new, owner, user, info)
+    publish(channel, '1' .. kind .. ' ' .. timeline .. ' ' .. text(previous) .. ' ' .. text(new) .. ' ' .. owner
+        .. ' ' .. #user .. ' ' .. user .. info)
+end
+
+local function split(value)
+    local bar = string.find(value, '|', 1, true)
+    if not bar then
+        return '', ''
+    end
+    return string.sub(value, 1, bar - 1), string.sub(value, bar + 1)
+end
+
+local function names(owners, owner)
+    return string.find(',' .. owners .. ',', ',' .. owner .. ',', 1, true)
+end
+
+local function without(owners, owner)
+    local rest = {}
+    for each in string.gmatch(owners, '[^,]+') do
+        if each ~= owner then
+            rest[#rest + 1] = each
+        end
+    end
+    return table.concat(rest, ',')
+end
+
+local function app_and_name(channel)
+    local colon = string.find(channel, ':', 1, true) or 0
+    return string.sub(channel, 1, colon - 1), string.sub(channel, colon + 1)
+end
+
+-- A set gets its TTL with its first element.
+local function add(key, element)
+    if try('SADD', key, element) == 1 and call('SCARD', key) == 1 then
+        expire(key, D)
+    end
+end
+
+local function index(channel)
+    local app, name = app_and_name(channel)
+    add(base .. ':c:' .. app, name)
+end
+
+local function unindex(channel)
+    local app, name = app_and_name(channel)
+    try('SREM', base .. ':c:' .. app, name)
+end
+
+local function tell(kind, channel, user)
+    try('XADD', base .. ':out', 'MAXLEN', '~', OUTBOX_ENTRIES, '*',
+        'k', kind, 'c', channel, 'u', user, 't', timeline)
+end
+
+local function due_member(kind, channel, user)
+    return kind .. ' ' .. #channel .. ' ' .. channel .. user
+end
+
+-- Someone came: his departure that still waits is forgotten, and with it this arrival.
+local function came(added, removed, channel, user)
+    if outbox and try('ZREM', base .. ':due', due_member(removed, channel, user)) == 0 then
+        tell(added, channel, user)
+    end
+end
+
+local function went(removed, channel, user)
+    if outbox then
+        try('ZADD', base .. ':due', text(clock + LEAVE_WAITS), due_member(removed, channel, user))
+    end
+end
+
+local function join(owner, channel, user, info, cap)
+    local key, field = base .. ':r:' .. channel, 'u' .. user
+    local had = try('HMGET', key, 'v', 'b', field)
+    local previous = tonumber(had[1])
+    if had[3] then
+        local owners, first_info = split(had[3])
+        if owners ~= '' and previous then
+            if not names(owners, owner) then
+                call('HSET', key, field, owners .. ',' .. owner .. '|' .. first_info)
+            end
+            publish_user('=', channel, previous, previous, owner, user, '')
+            return previous
+        end
+    end
+    local users = call('HLEN', key) - (had[1] and 1 or 0) - (had[2] and 1 or 0)
+    if cap > 0 and users >= cap then
+        return -1
+    end
+    local new = next_version()
+    if previous and tonumber(had[2]) then
+        call('HSET', key, 'v', text(new), field, owner .. '|' .. info)
+    else
+        previous = 0
+        call('HSET', key, 'v', text(new), 'b', text(new), field, owner .. '|' .. info)
+    end
+    if users == 0 or previous == 0 then
+        expire(key, D)
+        index(channel)
+        came('channel_occupied', 'channel_vacated', channel, '')
+    end
+    came('member_added', 'member_removed', channel, user)
+    publish_user('+', channel, previous, new, owner, user, info)
+    return new
+end
+
+-- Takes a user out whose field names nobody else, or no one at all. had_version: the roster's, or nil.
+local function remove_user(owner, channel, key, user, had_version)
+    local new = next_version()
+    call('HDEL', key, 'u' .. user)
+    local birth = call('HGET', key, 'b')
+    if had_version and tonumber(birth) then
+        call('HSET', key, 'v', text(new))
+    else
+        had_version = 0
+        call('HSET', key, 'v', text(new), 'b', text(new))
+        expire(key, D)
+    end
+    went('member_removed', channel, user)
+    publish_user('-', channel, had_version, new, owner, user, '')
+    if call('HLEN', key) == 2 then
+        expire(key, 2 * S)
+        unindex(channel)
+        went('channel_vacated', channel, '')
+    end
+    return new
+end
+
+local function leave(owner, channel, user)
+    local key = base .. ':r:' .. channel
+    local had = try('HMGET', key, 'v', 'u' .. user)
+    local previous = tonumber(had[1])
+    if not had[2] then
+        return previous or 0
+    end
+    local owners, info = split(had[2])
+    if not names(owners, owner) then
+        return previous or 0
+    end
+    local rest = without(owners, owner)
+    if rest ~= '' then
+        call('HSET', key, 'u' .. user, rest .. '|' .. info)
+        return previous or 0
+    end
+    return remove_user(owner, channel, key, user, previous)
+end
+
+local function sum(key)
+    local total = 0
+    for _, n in ipairs(try('HVALS', key)) do
+        total = total + (tonumber(n) or 0)
+    end
+    return total
+end
+
+-- told: the channel has no roster, so these numbers occupy it, and their sum is published.
+local function count(owner, channel, n, told)
+    local key = base .. ':s:' .. channel
+    if n == '0' then
+        if try('HDEL', key, owner) == 0 then
+            return version
+        end
+    elseif try('HSET', key, owner, n) == 1 and call('HLEN', key) == 1 then
+        expire(key, D)
+        if told then
+            index(channel)
+            came('channel_occupied', 'channel_vacated', channel, '')
+        end
+    end
+    if not told then
+        return version
+    end
+    local total = sum(key)
+    if total == 0 then
+        unindex(channel)
+        went('channel_vacated', channel, '')
+    end
+    local new = next_version()
+    publish(channel, '1n ' .. timeline .. ' ' .. text(new) .. ' ' .. text(total))
+    return new
+end
+
+local function hold(owner, channel)
+    add(base .. ':h:' .. owner, channel)
+end
+
+local function release(owner, channel)
+    try('SREM', base .. ':h:' .. owner, channel)
+end
+
+-- What an operation of mine has led to, read from the present state: the answer to a repeated one.
+local function outcome(kind, channel, user)
+    if kind ~= 'j' then
+        return version
+    end
+    local had = try('HMGET', base .. ':r:' .. channel, 'v', 'u' .. user)
+    local owners = had[2] and split(had[2]) or ''
+    return names(owners, me) and tonumber(had[1]) or -1
+end
+
+-- Every fact of an owner in a channel, except the users in `keep` and, with keep_count, the number.
+-- Returns how many fields were looked at.
+local function drain(owner, channel, keep, keep_count)
+    local fields = try('HGETALL', base .. ':r:' .. channel)
+    for i = 1, #fields, 2 do
+        local user = string.sub(fields[i], 2)
+        if string.sub(fields[i], 1, 1) == 'u' and not (keep and keep[user]) and names((split(fields[i + 1])), owner) then
+            leave(owner, channel, user)
+        end
+    end
+    if not keep_count then
+        local has_roster = #fields > 0
+        count(owner, channel, '0', not has_roster)
+    end
+    return #fields / 2 + 1
+end
