@@ -1,0 +1,47 @@
+/* The jobs a driver can be given. Each is named by its verb; its options stand behind it, with n the number
+ * of clients. */
+#pragma once
+
+#include "tests/bench/client.h"
+#include "tests/bench/command.h"
+
+/* n= window= channel= members= from= info= added=
+ * Connects n clients, at most `window` of them on their way. With a channel each subscribes as soon as it is
+ * open: all to that one, or with members=10 ten each to channel-00000, channel-00001, …, counted as if `from`
+ * clients were there already. Done when `added` member_added have come as well. */
+extern const struct job job_open;
+
+/* n= channel= members= from= info= added=
+ * The same for clients that are open already, all at once: everything is signed before the first is sent. */
+extern const struct job job_subscribe;
+
+/* n= how=reset|close|fin
+ * Clients end their connections. */
+extern const struct job job_leave;
+
+/* ms=
+ * Reads what comes and answers pings. */
+extern const struct job job_wait;
+
+/* n= connections= channel= bytes= distinct=
+ * n signed publishes, each connection sending the next when the last one was answered. */
+extern const struct job job_publish;
+
+/* events= subscribers= channel= bytes= rate= verify=
+ * Publishes that reach `subscribers` clients of this driver: the next one when all have it, or `rate` a
+ * second. verify=1: each event must be the one that is next. */
+extern const struct job job_fanout;
+
+/* ms= n= channels= rate= publishes= seed=
+ * `rate` random things a second: clients come, subscribe, talk and leave; so many publishes a second besides.
+ */
+extern const struct job job_churn;
+
+/* Who is subscribed to what. */
+extern const struct job job_members;
+
+enum { SECOND_NS = 1000000000, MILLISECOND_NS = 1000000 };
+
+/* Prints ,"latency_us":{"p50":…} of a histogram of nanoseconds. */
+struct histogram;
+void answer_latency(const struct histogram *histogram);
