@@ -1,0 +1,101 @@
+/* The reference of all keys, as text, from the table. */
+#include "edge/config/config.h"
+#include "edge/config/config_table.h"
+
+#include <string.h>
+
+enum { WIDTH = 78, INDENT = 4, PATH_BYTES = 256 };
+
+/* Words of a sentence in lines of at most WIDTH columns. */
+static void print_wrapped(FILE *out, const char *text)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        if (column > 0 && column + 1 + word > WIDTH) {
+            fputc('\n', out);
+            column = 0;
+        }
+        column += (size_t)fprintf(out, "%*s%.*s", column ? 1 : INDENT, "", (int)word, text);
+        text += word + (text[word] == ' ');
+    }
+    fputc('\n', out);
+}
+
+static void print_number(FILE *out, const struct config_key *key)
+{
+    fprintf(out, "whole number%s%s from ", key->unit ? ", " : "", key->unit ? key->unit : "");
+    fprintf(out, "%ju to %ju", (uintmax_t)key->min, (uintmax_t)key->max);
+    if (key->zero)
+        fprintf(out, "; 0: %s", key->zero);
+    fprintf(out, "; default %ju", (uintmax_t)key->number);
+}
+
+static void print_choices(FILE *out, const struct config_key *key)
+{
+    for (int i = 0; key->choices[i]; i++)
+        fprintf(out, "%s\"%s\"", i ? " or " : "", key->choices[i]);
+    fprintf(out, "; default \"%s\"", key->text);
+}
+
+static void print_text(FILE *out, const struct config_key *key, const char *kind)
+{
+    fprintf(out, "%s of %ju to %ju bytes", kind, (uintmax_t)key->min, (uintmax_t)key->max);
+    if (key->required)
+        fputs("; required", out);
+    else if (key->text)
+        fprintf(out, "; default \"%s\"", key->text);
+}
+
+static void print_kind(FILE *out, const struct config_key *key)
+{
+    fprintf(out, "%*s", INDENT, "");
+    switch (key->type) {
+    case CONFIG_NUMBER:
+        print_number(out, key);
+        break;
+    case CONFIG_BOOL:
+        fprintf(out, "true or false; default %s", key->number ? "true" : "false");
+        break;
+    case CONFIG_TEXT:
+    case CONFIG_IGNORED:
+        print_text(out, key, "text");
+        break;
+    case CONFIG_SECRET:
+        print_text(out, key, "secret");
+        break;
+    case CONFIG_CHOICE:
+        print_choices(out, key);
+        break;
+    case CONFIG_OBJECT:
+        fputs("object", out);
+        break;
+    case CONFIG_LIST:
+        fprintf(out, "list of %ju to %ju objects; default: %s", (uintmax_t)key->min, (uintmax_t)key->max,
+            key->number ? "one, of defaults" : "none");
+        break;
+    }
+    fputc('\n', out);
+}
+
+static void explain(FILE *out, const struct config_key *keys, const char *prefix)
+{
+    for (const struct config_key *key = keys; key->name; key++) {
+        char path[PATH_BYTES];
+        snprintf(path, sizeof(path), "%s%s%s%s", prefix, prefix[0] ? "." : "", key->name,
+            key->type == CONFIG_LIST ? "[]" : "");
+        fprintf(out, "\n%s\n", path);
+        print_wrapped(out, key->sentence);
+        print_kind(out, key);
+        if (key->keys)
+            explain(out, key->keys, path);
+    }
+}
+
+void config_explain(FILE *out)
+{
+    fputs("The configuration is one JSON object. Lines whose first characters are // are comments.\n"
+          "Every key may be left out, unless it says \"required\".\n",
+        out);
+    explain(out, config_table, "");
+}

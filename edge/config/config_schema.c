@@ -1,0 +1,141 @@
+/* The JSON Schema of the configuration, from the table. */
+#include "edge/config/config.h"
+#include "edge/config/config_table.h"
+
+#include <stdlib.h>
+
+static json_t *must(json_t *value)
+{
+    if (!value)
+        abort();
+    return value;
+}
+
+static json_t *describe_keys(const struct config_key *keys);
+
+static void describe_number(const struct config_key *key, json_t *schema)
+{
+    json_object_set_new(schema, "type", must(json_string("integer")));
+    if (key->zero && key->min > 0) {
+        json_object_set_new(
+            schema, "anyOf", must(json_pack("[{s:i}, {s:I}]", "const", 0, "minimum", (json_int_t)key->min)));
+        json_object_set_new(schema, "minimum", must(json_integer(0)));
+    } else {
+        json_object_set_new(schema, "minimum", must(json_integer((json_int_t)key->min)));
+    }
+    json_object_set_new(schema, "maximum", must(json_integer((json_int_t)key->max)));
+    json_object_set_new(schema, "default", must(json_integer((json_int_t)key->number)));
+}
+
+/* The table counts bytes, the schema characters, of which there may be fewer: it never refuses what we take.
+ */
+static void describe_text(const struct config_key *key, json_t *schema)
+{
+    json_object_set_new(schema, "type", must(json_string("string")));
+    if (key->min > 0)
+        json_object_set_new(schema, "minLength", must(json_integer(1)));
+    json_object_set_new(schema, "maxLength", must(json_integer((json_int_t)key->max)));
+    if (key->text)
+        json_object_set_new(schema, "default", must(json_string(key->text)));
+}
+
+static json_t *describe_source(const char *name)
+{
+    return must(json_pack("{s:s, s:b, s:[s], s:{s:{s:s, s:i}}}", "type", "object", "additionalProperties", 0,
+        "required", name, "properties", name, "type", "string", "minLength", 1));
+}
+
+static void describe_secret(const struct config_key *key, json_t *schema)
+{
+    json_t *plain = must(json_object());
+    describe_text(key, plain);
+    json_object_set_new(schema, "oneOf",
+        must(json_pack("[o, o, o]", plain, describe_source("env"), describe_source("file"))));
+}
+
+static void describe_choice(const struct config_key *key, json_t *schema)
+{
+    json_t *names = must(json_array());
+    for (int i = 0; key->choices[i]; i++)
+        json_array_append_new(names, must(json_string(key->choices[i])));
+    json_object_set_new(schema, "enum", names);
+    json_object_set_new(schema, "default", must(json_string(key->text)));
+}
+
+static void describe_list(const struct config_key *key, json_t *schema)
+{
+    json_object_set_new(schema, "type", must(json_string("array")));
+    json_object_set_new(schema, "minItems", must(json_integer((json_int_t)key->min)));
+    json_object_set_new(schema, "maxItems", must(json_integer((json_int_t)key->max)));
+    json_object_set_new(schema, "items", describe_keys(key->keys));
+}
+
+static json_t *description(const struct config_key *key)
+{
+    if (!key->unit && !key->zero)
+        return must(json_string(key->sentence));
+    return must(json_sprintf("%s (%s%s%s%s)", key->sentence, key->unit ? key->unit : "",
+        key->unit && key->zero ? "; " : "", key->zero ? "0: " : "", key->zero ? key->zero : ""));
+}
+
+static json_t *describe_key(const struct config_key *key)
+{
+    json_t *schema = key->type == CONFIG_OBJECT ? describe_keys(key->keys) : must(json_object());
+    json_object_set_new(schema, "description", description(key));
+    switch (key->type) {
+    case CONFIG_NUMBER:
+        describe_number(key, schema);
+        break;
+    case CONFIG_BOOL:
+        json_object_set_new(schema, "type", must(json_string("boolean")));
+        json_object_set_new(schema, "default", must(json_boolean(key->number != 0)));
+        break;
+    case CONFIG_TEXT:
+    case CONFIG_IGNORED:
+        describe_text(key, schema);
+        break;
+    case CONFIG_SECRET:
+        describe_secret(key, schema);
+        break;
+    case CONFIG_CHOICE:
+        describe_choice(key, schema);
+        break;
+    case CONFIG_LIST:
+        describe_list(key, schema);
+        break;
+    case CONFIG_OBJECT:
+        break;
+    }
+    return schema;
+}
+
+static json_t *describe_keys(const struct config_key *keys)
+{
+    json_t *properties = must(json_object());
+    json_t *required = must(json_array());
+    for (const struct config_key *key = keys; key->name; key++) {
+        json_object_set_new(properties, key->name, describe_key(key));
+        if (key->required)
+            json_array_append_new(required, must(json_string(key->name)));
+    }
+    json_t *schema = must(json_pack("{s:s, s:b}", "type", "object", "additionalProperties", 0));
+    if (json_array_size(required) > 0)
+        json_object_set(schema, "required", required);
+    json_decref(required);
+    json_object_set_new(schema, "properties", properties);
+    return schema;
+}
+
+void config_schema(FILE *out)
+{
+    json_t *schema = must(json_pack("{s:s, s:s, s:s}", "$schema",
+        "https://json-schema.org/draft/2020-12/schema", "title", "Rollcall's configuration", "description",
+        "Made by rollcall --schema from the table in edge/config/config_table.c; comment lines are taken out "
+        "before checking."));
+    json_t *keys = describe_keys(config_table);
+    json_object_update(schema, keys);
+    json_decref(keys);
+    if (json_dumpf(schema, out, JSON_INDENT(2)) == 0)
+        fputc('\n', out);
+    json_decref(schema);
+}

@@ -1,0 +1,172 @@
+/* What is wrong only together with other keys, and the forms of texts. */
+#include <errno.h>
+
+#include "edge/config/config_table.h"
+#include "tests/unit/edge/config/parse.h"
+
+#define DEMO "\"apps\": [{\"id\": \"app-id\", \"key\": \"app-key\", \"secret\": \"app-secret\"}]"
+
+static char *with_listener(const char *address)
+{
+    static char text[512];
+    snprintf(text, sizeof(text), "{\"edge\": {\"listen\": [{\"port\": 1}, {\"address\": \"%s\"}]}, " DEMO "}",
+        address);
+    return text;
+}
+
+static void test_the_demo_secret_stays_on_loopback(void **state)
+{
+    (void)state;
+    static const char *const inside[] = {
+        "127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "unix:/run/x"};
+    static const char *const outside[] = {
+        "0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "::ffff:10.0.0.1", "fe80::1"};
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+        config_free(parse_good(with_listener(inside[i])));
+    for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+        char expected[512];
+        snprintf(expected, sizeof(expected),
+            "x.json:1: apps[0].secret: \"app-secret\" is the secret of the demonstration and known to "
+            "everyone, so "
+            "with it the edge listens on loopback only (127.0.0.0/8, ::1, unix:), but edge.listen[1].address "
+            "is %s; "
+            "choose a secret of your own\n",
+            outside[i]);
+        assert_problems(with_listener(outside[i]), expected);
+    }
+}
+
+static void test_a_secret_of_ones_own_listens_anywhere(void **state)
+{
+    (void)state;
+    config_free(
+        parse_good("{\"edge\": {\"listen\": [{\"address\": \"::\"}]},"
+                   "\"apps\": [{\"id\": \"app-id\", \"key\": \"app-key\", \"secret\": \"my own\"}]}"));
+    setenv("ROLLCALL_TEST_SECRET", "app-secret", 1);
+    char *said = problems_in(
+        "{\"edge\": {\"listen\": [{\"address\": \"::\"}]}, \"apps\": [{\"id\": \"1\", \"key\": \"1\","
+        "\"secret\": {\"env\": \"ROLLCALL_TEST_SECRET\"}}]}",
+        "x.json");
+    assert_non_null(strstr(said, "is the secret of the demonstration"));
+    free(said);
+    unsetenv("ROLLCALL_TEST_SECRET");
+}
+
+static void test_ids_and_keys_are_unique(void **state)
+{
+    (void)state;
+    assert_problems("{\"apps\": [{\"id\": \"1\", \"key\": \"a\", \"secret\": \"s\"},\n"
+                    "{\"id\": \"2\", \"key\": \"a\", \"secret\": \"s\"},\n"
+                    "{\"id\": \"1\", \"key\": \"b\", \"secret\": \"s\"}]}",
+        "x.json:2: apps[1].key: must be unique, but apps[0] has the same\n"
+        "x.json:3: apps[2].id: must be unique, but apps[0] has the same\n");
+    config_free(parse_good("{\"apps\": [{\"id\": \"1\", \"key\": \"2\", \"secret\": \"s\"},"
+                           "{\"id\": \"2\", \"key\": \"1\", \"secret\": \"s\"}]}"));
+}
+
+static void test_listeners_differ(void **state)
+{
+    (void)state;
+    assert_problems(
+        "{\"edge\": {\"listen\": [{\"port\": 1},\n{\"port\": 2},\n{\"port\": 1},\n"
+        "{\"address\": \"unix:/a\", \"port\": 5},\n{\"address\": \"unix:/a\"},\n{\"port\": 9601}]}}",
+        "x.json:3: edge.listen[2]: is the same address and port as edge.listen[0]\n"
+        "x.json:5: edge.listen[4]: is the same address and port as edge.listen[3]\n"
+        "x.json:6: edge.listen[5]: is the same address and port as edge.admin\n");
+    config_free(
+        parse_good("{\"edge\": {\"listen\": [{\"port\": 0}, {\"port\": 0}, {\"address\": \"::1\"}, {},"
+                   "{\"port\": 9601}], \"admin\": {\"enabled\": false}}}"));
+}
+
+static void test_bounds_that_contradict(void **state)
+{
+    (void)state;
+    assert_problems("{\"edge\": {\"outbox_bytes\": 1048576,\n\"outbox_worker_bytes\": 1000000}}",
+        "x.json:2: edge.outbox_worker_bytes: must be at least edge.outbox_bytes (1048576), or one slow "
+        "reader is "
+        "too many\n");
+    config_free(parse_good("{\"edge\": {\"outbox_bytes\": 1048576, \"outbox_worker_bytes\": 1048576}}"));
+}
+
+static void test_a_store_that_is_not_there_is_not_pretended(void **state)
+{
+    (void)state;
+    assert_problems("{\"presence\":\n{\"store\": \"redis\"}}",
+        "x.json:2: presence.store: this version has no Redis store yet; it must be \"memory\"\n");
+}
+
+static void test_one_mistake_is_said_once(void **state)
+{
+    (void)state;
+    /* The default of what was refused must not be compared with what was written. */
+    assert_problems(
+        "{\"edge\": {\"listen\": [{\"port\": -1}, {}, 5, {\"address\": \"x.example\", \"port\": 9601}],"
+        "\"outbox_worker_bytes\": 1}, \"apps\": [1, 2]}",
+        "x.json:1: edge.listen[0].port: must be a whole number from 0 to 65535, but is -1\n"
+        "x.json:1: edge.listen[2]: must be an object, but is 5\n"
+        "x.json:1: edge.listen[3].address: must be an IPv4 or IPv6 address in digits (names are not looked "
+        "up, and "
+        "IPv6 has no brackets), or unix: and an absolute path of at most 107 bytes, but is \"x.example\"\n"
+        "x.json:1: edge.outbox_worker_bytes: must be a whole number from 65536 to 1099511627776 (bytes), but "
+        "is 1\n"
+        "x.json:1: apps[0]: must be an object, but is 1\n"
+        "x.json:1: apps[1]: must be an object, but is 2\n");
+}
+
+static void assert_forms(
+    const char *(*check)(const char *), const char *const good[], const char *const bad[])
+{
+    for (; *good; good++)
+        assert_null(check(*good));
+    for (; *bad; bad++)
+        assert_int_equal(strncmp(check(*bad), "must ", 5), 0);
+}
+
+static void test_forms_of_addresses(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"127.0.0.1", "::", "2001:db8::1", "::ffff:1.2.3.4", NULL};
+    static const char *const no_addresses[] = {
+        "localhost", "1.2.3", "1.2.3.4:80", "[::1]", "fe80::1%eth0", "", "*", "unix:/x", "01.2.3.4x", NULL};
+    assert_forms(config_check_address, addresses, no_addresses);
+    char longest[128] = "unix:/", too_long[128] = "unix:/";
+    memset(longest + 6, 'x', 106);
+    memset(too_long + 6, 'x', 107);
+    const char *const listeners[] = {"unix:/run/rollcall.sock", "0.0.0.0", longest, NULL};
+    const char *const no_listeners[] = {
+        "unix:", "unix:/", "unix:relative", "unix:@abstract", too_long, "un", NULL};
+    assert_forms(config_check_listen_address, listeners, no_listeners);
+}
+
+static void test_forms_of_names(void **state)
+{
+    (void)state;
+    static const char *const prefixes[] = {"", "/realtime", "/a/b-c_d.e~f", NULL};
+    static const char *const no_prefixes[] = {"/", "a", "/a/", "//a", "/a//b", "/a?b", "/a b", NULL};
+    assert_forms(config_check_path_prefix, prefixes, no_prefixes);
+    static const char *const keys[] = {"app-key", "0a1b2c", "A_b.c~d", NULL};
+    static const char *const no_keys[] = {"a:b", "a/b", "a b", "é", "a%20", NULL};
+    assert_forms(config_check_app_key, keys, no_keys);
+    static const char *const ids[] = {"1234", "shop|eu", "a@b.c", NULL};
+    static const char *const no_ids[] = {"a/b", "a?b", "a%b", "a b", "a#", NULL};
+    assert_forms(config_check_app_id, ids, no_ids);
+    static const char *const labels[] = {"", "edge-1.eu:6001", NULL};
+    static const char *const no_labels[] = {"a b", "\"", "a\n", NULL};
+    assert_forms(config_check_label, labels, no_labels);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_demo_secret_stays_on_loopback),
+        cmocka_unit_test(test_a_secret_of_ones_own_listens_anywhere),
+        cmocka_unit_test(test_ids_and_keys_are_unique),
+        cmocka_unit_test(test_listeners_differ),
+        cmocka_unit_test(test_bounds_that_contradict),
+        cmocka_unit_test(test_a_store_that_is_not_there_is_not_pretended),
+        cmocka_unit_test(test_one_mistake_is_said_once),
+        cmocka_unit_test(test_forms_of_addresses),
+        cmocka_unit_test(test_forms_of_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
