@@ -66,6 +66,7 @@ struct store_subscription {
     void (*done)(struct store_subscription *subscription, enum store_result result, struct frame *cached);
     struct store_channel *channel; /* set before done() and before store_subscribe() returns */
     struct member *member;         /* NULL for a watcher, and in channels without a roster */
+    void *waits;                   /* what the store keeps while the answer is outstanding */
 };
 
 /* One event on its way to the subscribers of a channel. */
@@ -95,6 +96,9 @@ struct store_publish {
     const char *channel;      /* (in) */
     struct store_event event; /* (in) the store holds a reference to the frame until done() */
     uint32_t cache_ttl_ms;    /* (in) keep as the channel's cached event for so long; 0: do not keep */
+    /* (in) When the fleet cannot be reached: true delivers on this edge and is STORE_OK (what clients send
+     * each other), false delivers to nobody and is STORE_UNAVAILABLE (a back end is told and tries again). */
+    bool local_suffices;
     /* (in) STORE_OK: accepted; every subscriber of the fleet that can be reached gets it. Otherwise nobody
      * does. */
     void (*done)(struct store_publish *publish, enum store_result result);
