@@ -36,7 +36,8 @@ static const struct config_key listen_keys[] = {
         .max = 128,
         .text = "127.0.0.1",
         .check = config_check_listen_address,
-        .sentence = "An IPv4 or IPv6 address (:: takes both), or unix: and the absolute path of a socket."},
+        .sentence = "An IPv4 or IPv6 address, or unix: and the absolute path of a socket. 0.0.0.0 and :: are "
+                    "all of the machine, of one family each."},
     {.name = "port",
         .type = CONFIG_NUMBER,
         AT(struct config_listen, port),
