@@ -1,0 +1,140 @@
+#include "edge/admin/admin.h"
+
+#include "edge/admin/admin_pages.h"
+#include "edge/base/clock.h"
+#include "edge/base/log.h"
+#include "edge/door/door.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct admin {
+    const struct config *config;
+    struct admin_sources sources;
+    struct door *door;
+    uint16_t port;
+    double start_time_seconds; /* read once: computed anew it would wander with the clock */
+};
+
+static int print_health(struct admin *admin, struct buffer *body)
+{
+    return admin_health_print(&admin->sources, clock_monotonic_ms(), body);
+}
+
+static int print_readiness(struct admin *admin, struct buffer *body)
+{
+    return admin_readiness_print(&admin->sources, body);
+}
+
+static int print_metrics(struct admin *admin, struct buffer *body)
+{
+    struct admin_process process;
+    admin_process_read(&process);
+    process.start_time_seconds = admin->start_time_seconds;
+    admin_metrics_print(&admin->sources, admin->config, &process, clock_monotonic_ms(), body);
+    return 200;
+}
+
+static const struct page {
+    const char *path;
+    int (*print)(struct admin *admin, struct buffer *body);
+    const char *content_type;
+} pages[] = {
+    {"/healthz", print_health, NULL},
+    {"/readyz", print_readiness, NULL},
+    {"/metrics", print_metrics, "text/plain; version=0.0.4; charset=utf-8"},
+};
+
+static const struct page *page_find(struct http_text path)
+{
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        if (http_text_is(path, pages[i].path))
+            return &pages[i];
+    return NULL;
+}
+
+static void on_request(void *context, const struct http_request *request)
+{
+    struct admin *admin = context;
+    const struct page *page = page_find(request->path);
+    if (!page) {
+        http_answer_error(request->exchange, 404, NULL, "there are /healthz, /readyz and /metrics here");
+        return;
+    }
+    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        http_answer_error(
+            request->exchange, 405, "Allow: GET, HEAD\r\n", "%s takes GET and HEAD", page->path);
+        return;
+    }
+    struct buffer body = {0};
+    struct http_answer answer = {.status = page->print(admin, &body),
+        .content_type = page->content_type,
+        .headers = "Cache-Control: no-store\r\n"};
+    answer.body = body.bytes;
+    answer.body_bytes = body.length;
+    http_answer(request->exchange, &answer);
+    buffer_deinit(&body);
+}
+
+static void *copy(const void *bytes, size_t size)
+{
+    void *copied = malloc(size ? size : 1);
+    if (!copied)
+        abort();
+    return memcpy(copied, bytes, size);
+}
+
+static struct admin *make(const struct config *config, const struct admin_sources *sources)
+{
+    struct admin *admin = calloc(1, sizeof(*admin));
+    if (!admin)
+        abort();
+    admin->config = config;
+    admin->sources = *sources;
+    admin->sources.workers = copy(sources->workers, sources->worker_count * sizeof(*sources->workers));
+    if (sources->turned_ms)
+        admin->sources.turned_ms =
+            copy(sources->turned_ms, sources->worker_count * sizeof(*sources->turned_ms));
+    struct admin_process process;
+    admin_process_read(&process);
+    admin->start_time_seconds = process.start_time_seconds;
+    return admin;
+}
+
+int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
+    const struct admin_sources *sources, struct admin **admin)
+{
+    static const struct door_handlers handlers = {.request = on_request, .no_path_prefix = true};
+    struct config_listen at = {.address = config->edge.admin.address, .port = config->edge.admin.port};
+    int fd = door_listen(&at, false, &at.port);
+    if (fd < 0) {
+        log_error(
+            "admin.listen", "cannot listen on %s port %u: %s", at.address, (unsigned)at.port, strerror(-fd));
+        return fd;
+    }
+    struct admin *made = make(config, sources);
+    made->port = at.port;
+    made->door = door_new(loop, wheel, config, sources->node, &handlers, made);
+    int error = door_add_listener(made->door, fd, &at);
+    if (error) {
+        admin_free(made);
+        return error;
+    }
+    log_info("admin.listen", "health and metrics on %s port %u", at.address, (unsigned)at.port);
+    *admin = made;
+    return 0;
+}
+
+uint16_t admin_port(const struct admin *admin)
+{
+    return admin->port;
+}
+
+void admin_free(struct admin *admin)
+{
+    door_free(admin->door);
+    free((void *)admin->sources.workers);
+    free((void *)admin->sources.turned_ms);
+    free(admin);
+}

@@ -1,0 +1,48 @@
+/* The admin listener: is the process alive, is it ready, what does it count. For balancers, supervisors and
+ * Prometheus; nothing here is for clients.
+ *
+ *   GET /healthz   200, or 503 when a loop does not turn any more: restart me. Never depends on a store.
+ *   GET /readyz    200 {"ready":true}, or 503 {"ready":false,"reason":…}: send me nobody new.
+ *   GET /metrics   Prometheus' text format 0.0.4
+ *
+ * It lives on the node's thread, so an answer also shows that this thread turns. Thread: that one, for all of
+ * this header, unless said.
+ */
+#pragma once
+
+#include "edge/base/metrics.h"
+#include "edge/base/wheel.h"
+#include "edge/config/config.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct admin;
+
+/* What the answers are made of. All that is pointed to outlives the admin; the two arrays are copied. */
+struct admin_sources {
+    struct metrics *const *workers; /* worker_count of them; labelled worker="0", … */
+    size_t worker_count;
+    struct metrics *node; /* labelled worker="node"; the requests of the admin listener count there */
+    /* When each worker's loop last turned, in the time of clock_monotonic_ms(). NULL: is not said. */
+    const atomic_uint_least64_t *const *turned_ms;
+    /* False when the process had better be restarted. */
+    bool (*alive)(void *context);
+    /* NULL when new clients are welcome; otherwise why not, in a word or two. */
+    const char *(*not_ready)(void *context);
+    void *context;
+};
+
+/* Listens where the configuration says, whose edge.admin.enabled the caller has looked at. 0, or a negative
+ * errno of the listening socket, which is in the log. The wheel and the configuration outlive the admin. */
+int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
+    const struct admin_sources *sources, struct admin **admin);
+
+/* The port that was bound. */
+uint16_t admin_port(const struct admin *admin);
+
+/* Closes the listener and its connections; handles are closed when the loop has run its close callbacks. */
+void admin_free(struct admin *admin);

@@ -1,0 +1,117 @@
+/* The metrics in Prometheus' text format, version 0.0.4: for each name one HELP, one TYPE, then all samples.
+ */
+#include "edge/admin/admin_pages.h"
+
+#include <stddef.h>
+#include <string.h>
+
+struct row {
+    const char *name, *type, *help;
+    size_t offset; /* in struct metrics */
+};
+
+static const struct row rows[] = {
+#define ROW(name, prometheus, type, help) {prometheus, type, help, offsetof(struct metrics, name)},
+    METRICS(ROW)
+#undef ROW
+};
+
+static void begin(struct buffer *body, const char *name, const char *type, const char *help)
+{
+    buffer_printf(body, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static uint64_t value_of(struct metrics *block, const struct row *row)
+{
+    return atomic_load_explicit((metric *)((char *)block + row->offset), memory_order_relaxed);
+}
+
+static void print_row(const struct admin_sources *sources, const struct row *row, struct buffer *body)
+{
+    begin(body, row->name, row->type, row->help);
+    for (size_t i = 0; i < sources->worker_count; i++)
+        buffer_printf(
+            body, "%s{worker=\"%zu\"} %ju\n", row->name, i, (uintmax_t)value_of(sources->workers[i], row));
+    buffer_printf(body, "%s{worker=\"node\"} %ju\n", row->name, (uintmax_t)value_of(sources->node, row));
+}
+
+static void print_loops(const struct admin_sources *sources, uint64_t now_ms, struct buffer *body)
+{
+    static const char name[] = "rollcall_loop_silent_seconds";
+    if (!sources->turned_ms)
+        return;
+    begin(body, name, "gauge", "Time since the worker's loop last turned.");
+    for (size_t i = 0; i < sources->worker_count; i++) {
+        uint64_t turned_ms = atomic_load_explicit(sources->turned_ms[i], memory_order_relaxed);
+        uint64_t silent_ms = now_ms > turned_ms ? now_ms - turned_ms : 0;
+        buffer_printf(body, "%s{worker=\"%zu\"} %.3f\n", name, i, (double)silent_ms / 1000);
+    }
+}
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void add_label(struct buffer *body, const char *value)
+{
+    for (; *value; value++) {
+        if (*value == '\n')
+            buffer_add_string(body, "\\n");
+        else if (*value == '\\' || *value == '"')
+            buffer_printf(body, "\\%c", *value);
+        else
+            buffer_add(body, value, 1);
+    }
+}
+
+static void print_apps(const struct config *config, struct buffer *body)
+{
+    static const char name[] = "rollcall_app_connections";
+    begin(body, name, "gauge", "Open client connections of the app.");
+    for (size_t i = 0; i < config->app_count; i++) {
+        const struct app *app = &config->apps[i];
+        buffer_printf(body, "%s{app=\"", name);
+        add_label(body, app->id);
+        buffer_printf(
+            body, "\"} %u\n", atomic_load_explicit(&app->counters->connections, memory_order_relaxed));
+    }
+}
+
+static void print_build(const struct config *config, struct buffer *body)
+{
+    static const char name[] = "rollcall_build_info";
+    begin(body, name, "gauge", "Always 1; which version runs, under which name.");
+    buffer_printf(body, "%s{version=\"" ROLLCALL_VERSION "\",edge=\"", name);
+    add_label(body, config->edge.name);
+    buffer_add_string(body, "\"} 1\n");
+}
+
+static void print_whole(struct buffer *body, const char *name, const char *help, uint64_t value)
+{
+    if (value == 0)
+        return;
+    begin(body, name, "gauge", help);
+    buffer_printf(body, "%s %ju\n", name, (uintmax_t)value);
+}
+
+/* Under the names that Prometheus' own clients give them. */
+static void print_process(const struct admin_process *process, struct buffer *body)
+{
+    print_whole(body, "process_resident_memory_bytes", "Resident memory.", process->resident_bytes);
+    print_whole(body, "process_open_fds", "Open file descriptors.", process->open_fds);
+    print_whole(body, "process_max_fds", "File descriptors that may be open.", process->max_fds);
+    begin(body, "process_cpu_seconds_total", "counter", "Time spent on processors.");
+    buffer_printf(body, "process_cpu_seconds_total %.3f\n", process->cpu_seconds);
+    if (process->start_time_seconds > 0) {
+        begin(body, "process_start_time_seconds", "gauge", "When the process started, since 1970.");
+        buffer_printf(body, "process_start_time_seconds %.2f\n", process->start_time_seconds);
+    }
+}
+
+void admin_metrics_print(const struct admin_sources *sources, const struct config *config,
+    const struct admin_process *process, uint64_t now_ms, struct buffer *body)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        print_row(sources, &rows[i], body);
+    print_loops(sources, now_ms, body);
+    print_apps(config, body);
+    print_build(config, body);
+    print_process(process, body);
+}
