@@ -13,12 +13,10 @@ struct websocket_host;
 
 /* The lws_context of one worker, on its loop. NULL if lws refuses. Main thread. */
 struct websocket_host *websocket_host_new(struct worker *worker);
+
+/* Ends all connections that are left, and turns the worker's loop until libwebsockets has closed its handles.
+ * Worker's thread, when its loop has stopped. */
 void websocket_host_free(struct websocket_host *host);
 
 /* Takes over a socket whose request is a valid upgrade. The socket is owned in any case. Worker's thread. */
 void websocket_adopt(struct websocket_host *host, int fd, const struct http_request *request);
-
-/* The header in front of a frame's text (RFC 6455, 5.2). Call once, before the frame is shared. Returns
- * frame. */
-struct frame;
-struct frame *websocket_seal(struct frame *frame);
