@@ -6,7 +6,6 @@
 #include "edge/base/log.h"
 #include "edge/worker.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -130,13 +129,17 @@ static int start_admin(struct process *process)
 {
     if (!process->config->edge.admin.enabled)
         return 0;
-    struct metrics **blocks = calloc(process->worker_count + 1, sizeof(*blocks));
-    if (!blocks)
+    struct metrics **blocks = calloc(process->worker_count, sizeof(*blocks));
+    const atomic_uint_least64_t **turned_ms = calloc(process->worker_count, sizeof(*turned_ms));
+    if (!blocks || !turned_ms)
         abort();
-    for (unsigned w = 0; w < process->worker_count; w++)
+    for (unsigned w = 0; w < process->worker_count; w++) {
         blocks[w] = &process->workers[w].metrics;
+        turned_ms[w] = &process->workers[w].turned_ms;
+    }
     struct admin_sources sources = {
         .workers = blocks,
+        .turned_ms = turned_ms,
         .worker_count = process->worker_count,
         .node = node_metrics(process->node),
         .alive = alive,
@@ -145,6 +148,7 @@ static int start_admin(struct process *process)
     };
     int error = admin_new(process->loop, &process->wheel, process->config, &sources, &process->admin);
     free(blocks);
+    free(turned_ms);
     return error;
 }
 
@@ -159,17 +163,9 @@ static void start_signals(struct process *process)
     uv_signal_start(&process->on_int, on_stop_signal, SIGINT);
 }
 
-static unsigned wanted_workers(const struct config *config)
-{
-    if (config->edge.workers)
-        return config->edge.workers;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (unsigned)cores : 1;
-}
-
 static int start(struct process *process)
 {
-    unsigned count = wanted_workers(process->config);
+    unsigned count = process->config->edge.workers;
     process->workers = calloc(count, sizeof(*process->workers));
     process->finished = calloc(count, sizeof(*process->finished));
     if (!process->workers || !process->finished)
