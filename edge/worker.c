@@ -122,6 +122,7 @@ static void start_timers(struct worker *worker)
     uv_timer_init(&worker->loop, &worker->tick);
     worker->tick.data = worker;
     uv_timer_start(&worker->tick, on_tick, TICK_MS, TICK_MS);
+    connection_lists_init(worker);
     uv_timer_init(&worker->loop, &worker->drain.timer);
     worker->drain.timer.data = worker;
     atomic_store_explicit(&worker->turned_ms, worker_now_ms(worker), memory_order_relaxed);
@@ -131,8 +132,6 @@ int worker_init(
     struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node)
 {
     *worker = (struct worker){.number = number, .config = config};
-    LIST_INIT(&worker->connections);
-    LIST_INIT(&worker->dirty);
     worker->edge_number = node_incarnation(node);
     worker->next_serial = number + 1;
     worker->serial_step = workers;
@@ -164,6 +163,7 @@ static void close_handles(struct worker *worker)
     uv_close((uv_handle_t *)&worker->end_of_turn, NULL);
     uv_close((uv_handle_t *)&worker->tick, NULL);
     uv_close((uv_handle_t *)&worker->drain.timer, NULL);
+    connection_lists_close(worker);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
 }
 

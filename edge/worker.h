@@ -34,6 +34,8 @@ struct worker {
     struct metrics metrics;
     struct connection_list connections;
     struct connection_list dirty;
+    struct connection_list lazy; /* connections with frames that are held back for a moment */
+    uv_timer_t lazy_timer;       /* runs while there are such */
     size_t connection_count;
     uint64_t edge_number; /* the first half of its socket ids: the process' random number */
     uint64_t next_serial; /* the second half; workers count in disjoint residues, serial_step apart */

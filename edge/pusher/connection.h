@@ -19,15 +19,17 @@ struct worker;
 struct connection;
 
 struct transport {
-    /* Writes what the outbox holds, as far as the client takes it; asks to be told when it takes more. */
+    /* Writes what the outbox holds, as far as the client takes it; asks to be told when it takes more. Never
+     * ends the connection: of a socket that is found dead it says connection_lost(). */
     void (*flush)(struct connection *connection);
     /* Says something that the client's transport layer answers by itself (a WebSocket ping, pusher:ping
      * otherwise). */
     void (*ping)(struct connection *connection);
-    /* Flushes as far as possible, closes with this code (4000–4399, or 0 for a plain close) and calls
-     * connection_closed(), possibly before it returns. */
+    /* Flushes as far as possible, closes with this code (4000–4399, a code of RFC 6455, or 0 for a plain
+     * close) and calls connection_closed() before it returns. */
     void (*close)(struct connection *connection, int code, const char *reason);
-    /* Throws the socket away (RST), after trying a last write of the outbox. Then connection_closed(). */
+    /* Throws the socket away (RST), after trying a last write of the outbox, and calls connection_closed()
+     * before it returns. */
     void (*reset)(struct connection *connection);
 };
 
@@ -50,40 +52,55 @@ enum pusher_code {
     PUSHER_WATCHLIST_LIMIT = 4302,
 };
 
+enum { CONNECTION_RESET = -1 };
+
+LIST_HEAD(client_publish_list, client_publish);
+
 struct connection {
     const struct transport *transport;
     void *transport_data; /* the transport's own: for WebSocket the struct lws */
-    int fd;               /* the socket, or -1 */
     struct worker *worker;
-    const struct app *app; /* NULL while refused for want of one */
+    const struct app *app;  /* NULL while refused for want of one */
+    struct door_seat *seat; /* its place under connections_per_address; left when it ends */
     struct socket_id id;
     LIST_ENTRY(connection) of_worker;
     LIST_ENTRY(connection) dirty; /* on worker->dirty while something waits for the end of this turn */
-    bool is_dirty;
+    LIST_ENTRY(connection) lazy;  /* on worker->lazy while member events are held back */
+    int fd;                       /* the socket, or -1 */
+    bool is_dirty, is_lazy;
     bool blocked; /* the kernel took no more; the transport flushes when it does */
     uint8_t protocol;
     enum connection_state { CONNECTION_OPEN, CONNECTION_CLOSING } state;
     enum { CONNECTION_QUIET, CONNECTION_PINGED } liveness;
+    int end_code;           /* while CLOSING: what the transport is to close with, or CONNECTION_RESET */
+    char *end_why;          /* owned; NULL: no words */
     uint32_t partial_bytes; /* of a frame, in the transport's own buffer */
+    uint32_t counted_bytes; /* what of this connection is in worker->outbox_bytes */
     struct outbox outbox;
     uint64_t progress_ms; /* when the outbox last became shorter or was empty */
+    uint64_t taken_bytes; /* what the client's kernel had acknowledged when that was last looked at */
     uint64_t heard_ms;    /* when the client last said anything */
+    uint64_t pinged_ms;   /* while PINGED: since when the answer is due */
+    uint64_t lazy_ms;     /* when it last got a member event */
     struct wheel_timer deadline;
     struct rate messages, client_events;
     struct subscription_list subscriptions;
+    struct client_publish_list publishes; /* client events that the node has not answered */
     uint32_t subscription_count;
 };
 
 /* ---- for transports ---- */
 
 /* What the path and query of the request say (app key, protocol), before the transport is set up: 0 and *app,
- * or the code to refuse with, and *why in words. */
+ * or the code to refuse with, and *why in words (static). With 0 one place of the app's connections is taken;
+ * connection_new() takes it over, and must follow. */
 int connection_admit(struct worker *worker, const struct http_request *request, const struct app **app,
     uint8_t *protocol, const char **why);
 
-/* A new connection, still silent. app is NULL for one that will be refused. Never NULL. */
+/* A new connection, still silent. app is NULL for one that will be refused. `seat` is kept and left by the
+ * connection; NULL is allowed. Never NULL. */
 struct connection *connection_new(struct worker *worker, const struct transport *transport, int fd,
-    const struct app *app, uint8_t protocol);
+    const struct app *app, uint8_t protocol, struct door_seat *seat);
 
 /* The transport can carry frames: says pusher:connection_established. */
 void connection_opened(struct connection *connection);
@@ -91,23 +108,52 @@ void connection_opened(struct connection *connection);
 /* The transport can carry frames: says pusher:error and closes, for one that was not admitted. */
 void connection_refuse(struct connection *connection, int code, const char *why);
 
-/* One whole message (text, not NUL-terminated; UTF-8 was checked). May close and free the connection. */
+/* One whole message (text, not NUL-terminated; that it is UTF-8 is checked here). May end the connection, but
+ * never frees it: that happens at the end of the turn. */
 void connection_receive(struct connection *connection, const char *text, size_t length);
+
+/* A piece of a message that is not complete yet came: it counts against the rate of messages, so that pieces
+ * without end are no way around it. May end the connection. */
+void connection_receive_piece(struct connection *connection);
 
 /* The client showed life without a message (a pong). */
 void connection_heard(struct connection *connection);
+
+/* So many bytes went to the kernel or into the transport's own buffer; `blocked` when the client takes no
+ * more. To be said after each write. */
+void connection_wrote(struct connection *connection, size_t bytes, bool blocked);
+
+/* The socket is dead; the transport is told to reset it at the end of this turn. */
+void connection_lost(struct connection *connection);
 
 /* The transport has ended, whatever the cause: gives everything up and frees the connection. */
 void connection_closed(struct connection *connection);
 
 /* ---- for the rest of the worker ---- */
 
+/* Before and after a worker's connections: their lists and the timer that lets held back frames go. The timer
+ * is a handle of the worker's loop. */
+void connection_lists_init(struct worker *worker);
+void connection_lists_close(struct worker *worker);
+
 /* Puts a frame into the outbox; it leaves at the end of this turn of the loop. Applies the limits on slow
- * readers, and so may close the connection (never free it before the end of the turn). */
+ * readers, and so may end the connection (never free it before the end of the turn). Ignored once it is
+ * CLOSING. */
 void connection_send(struct connection *connection, struct frame *frame);
 
-/* pusher:error with this code, then close. */
+/* The same for member_added and member_removed: the first one goes at once; those that follow within a moment
+ * wait together for CONNECTION_LAZY_MS at most, or until anything else is sent, so that order stays. A crowd
+ * that joins one channel then costs few writes. */
+void connection_send_lazy(struct connection *connection, struct frame *frame);
+
+enum { CONNECTION_LAZY_MS = 5 };
+
+/* pusher:error with this code (null for one below 4000, a WebSocket close code), then close. */
 void connection_end(struct connection *connection, int code, const char *why);
 
-/* The node's answer to a subscription that still has its connection. */
+/* Writes every outbox that has something new, and carries out the closes of this turn. At the end of each
+ * turn, outside of all callbacks of libwebsockets. */
+void connection_flush_dirty(struct worker *worker);
+
+/* The node's answer to a subscription that still has its connection. A refused one is unlinked from it. */
 void connection_subscribed(struct subscription *subscription);

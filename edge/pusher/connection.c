@@ -1,0 +1,120 @@
+#include "edge/pusher/connection_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Disjoint between workers (they count serial_step apart) and between processes (edge_number is random), so
+ * never used twice in a fleet's life. */
+static struct socket_id next_id(struct worker *worker)
+{
+    struct socket_id id = {.edge = worker->edge_number, .serial = worker->next_serial};
+    worker->next_serial += worker->serial_step;
+    return id;
+}
+
+struct connection *connection_new(struct worker *worker, const struct transport *transport, int fd,
+    const struct app *app, uint8_t protocol, struct door_seat *seat)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+    if (!connection)
+        abort();
+    connection->transport = transport;
+    connection->worker = worker;
+    connection->fd = fd;
+    connection->app = app;
+    connection->protocol = protocol;
+    connection->seat = door_seat_keep(seat);
+    connection->id = next_id(worker);
+    connection->heard_ms = connection->progress_ms = worker_now_ms(worker);
+    outbox_init(&connection->outbox);
+    LIST_INSERT_HEAD(&worker->connections, connection, of_worker);
+    worker->connection_count++;
+    if (app) {
+        metric_add(&worker->metrics.connections, 1);
+        metric_add(&worker->metrics.connections_opened, 1);
+    }
+    return connection;
+}
+
+void connection_opened(struct connection *connection)
+{
+    struct frame *frame =
+        event_connection_established(connection->id, connection->worker->config->edge.activity_timeout_s);
+    connection_send(connection, frame);
+    frame_unref(frame);
+    connection_watch(connection);
+}
+
+void connection_refuse(struct connection *connection, int code, const char *why)
+{
+    metric_add(&connection->worker->metrics.connections_refused, 1);
+    connection_end(connection, code, why);
+}
+
+void connection_end(struct connection *connection, int code, const char *why)
+{
+    if (connection->state != CONNECTION_OPEN)
+        return;
+    struct frame *frame = event_error(code >= PUSHER_TLS_ONLY ? code : 0, why);
+    connection_send(connection, frame);
+    frame_unref(frame);
+    if (connection->state != CONNECTION_OPEN)
+        return; /* that was one frame too many for a slow reader */
+    connection->state = CONNECTION_CLOSING;
+    connection->end_code = code;
+    connection->end_why = strdup(why);
+    if (!connection->end_why)
+        abort();
+    connection_mark_dirty(connection);
+}
+
+void connection_lost(struct connection *connection)
+{
+    connection->state = CONNECTION_CLOSING;
+    connection->end_code = CONNECTION_RESET;
+    connection_mark_dirty(connection);
+}
+
+void connection_closed(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    connection->state = CONNECTION_CLOSING;
+    connection_give_up_subscriptions(connection);
+    connection_forget_publishes(connection);
+    connection_stop_sending(connection);
+    wheel_cancel(&connection->deadline);
+    LIST_REMOVE(connection, of_worker);
+    worker->connection_count--;
+    if (connection->app) {
+        atomic_fetch_sub(&connection->app->counters->connections, 1);
+        metric_subtract(&worker->metrics.connections, 1);
+        metric_add(&worker->metrics.connections_closed, 1);
+    }
+    door_seat_leave(connection->seat);
+    free(connection->end_why);
+    free(connection);
+}
+
+/* ---- words ---- */
+
+void connection_words(char words[WORDS_MAX_BYTES], const char *format, va_list arguments)
+{
+    vsnprintf(words, WORDS_MAX_BYTES, format, arguments);
+    size_t length = strlen(words);
+    /* Only a cut can have left half a character at the end; a text that fits is whole. */
+    if (length == WORDS_MAX_BYTES - 1)
+        words[json_text_cut((struct json_text){words, length}, length - 4)] = '\0';
+}
+
+void connection_complain(struct connection *connection, int code, const char *format, ...)
+{
+    char words[WORDS_MAX_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    connection_words(words, format, arguments);
+    va_end(arguments);
+    metric_add(&connection->worker->metrics.messages_refused, 1);
+    struct frame *frame = event_error(code, words);
+    connection_send(connection, frame);
+    frame_unref(frame);
+}

@@ -1,0 +1,65 @@
+/* The inside of connections, for the files of edge/pusher only.
+ *
+ *   connection.c     life: new, opened, closed; ends
+ *   sending.c        outboxes, held back frames, slow readers, the end of the turn
+ *   deadline.c       silence, pings, stalls
+ *   receive.c        rate of messages; what a message is about
+ *   subscribe.c      subscriptions, and the node's answers
+ *   client_event.c   client events
+ *   admit.c          who is let in
+ */
+#pragma once
+
+#include "edge/pusher/connection.h"
+#include "edge/pusher/events.h"
+#include "edge/pusher/message.h"
+#include "edge/worker.h"
+
+#include <stdarg.h>
+
+/* A client event on its way through the node: tells its sender if it was not accepted. */
+struct client_publish {
+    LIST_ENTRY(client_publish) of_connection;
+    struct connection *connection; /* NULL when it has gone */
+};
+
+/* Texts of clients that an error quotes are cut to this; a quoted signature string is longer than most. */
+enum { QUOTE_MAX_BYTES = 256, WORDS_MAX_BYTES = 2048 };
+
+/* pusher:error; the connection stays. code 0: null. The text is cut to WORDS_MAX_BYTES. */
+void connection_complain(struct connection *connection, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same with words made by vsnprintf. `words` has room for WORDS_MAX_BYTES. */
+void connection_words(char words[WORDS_MAX_BYTES], const char *format, va_list arguments);
+
+/* For "%.*s": a text of a client, cut for quoting. */
+#define QUOTE(text) (int)json_text_cut(text, QUOTE_MAX_BYTES), (text).bytes ? (text).bytes : ""
+
+/* ---- sending.c ---- */
+
+/* On the list of what is looked at at the end of this turn. */
+void connection_mark_dirty(struct connection *connection);
+
+/* Throws the socket away at the end of the turn, after trying to say why. */
+void connection_slow(struct connection *connection, const char *why);
+
+/* The end of a connection: nothing of it waits any more. */
+void connection_stop_sending(struct connection *connection);
+
+/* ---- deadline.c ---- */
+
+void connection_watch(struct connection *connection);       /* from the opening on */
+void connection_watch_stall(struct connection *connection); /* it has just become blocked */
+
+/* ---- subscribe.c ---- */
+
+void connection_subscribe(struct connection *connection, struct message *message);
+void connection_unsubscribe(struct connection *connection, struct message *message);
+struct subscription *connection_subscription(struct connection *connection, struct json_text channel);
+void connection_give_up_subscriptions(struct connection *connection);
+
+/* ---- client_event.c ---- */
+
+void connection_client_event(struct connection *connection, struct message *message);
+void connection_forget_publishes(struct connection *connection);
