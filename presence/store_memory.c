@@ -3,24 +3,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 /* A channel is kept while it has a subscription or a cached event.
  *
- *   memory_store.index ── "app_id:name" ──▶ memory_channel ── roster ──▶ members
+ *   memory_store.index  ── "app_id\nname" ──▶ memory_channel ── roster ──▶ members
+ *   memory_store.cached ── first to last kept ──▶ the channels with a cached event
  */
 struct memory_channel {
     struct store_channel base; /* first: what the observer sees */
-    UT_hash_handle hh;         /* keyed by "app_id:name", which is unambiguous: names hold no ':' */
+    UT_hash_handle hh;         /* keyed by "app_id\nname"; neither holds control characters */
+    TAILQ_ENTRY(memory_channel) cached_entry;
     uint32_t subscriptions;
     struct frame *cached; /* NULL: none */
     uint64_t cached_until_ms;
     char key[];
 };
 
+TAILQ_HEAD(memory_channel_queue, memory_channel);
+
 struct memory_store {
     struct store base; /* first */
     uint64_t (*now_ms)(void);
     struct memory_channel *index;
+    struct memory_channel_queue cached;
 };
 
 static struct memory_store *memory_of(struct store *store)
@@ -32,7 +38,7 @@ static struct memory_channel *find_channel(struct memory_store *store, const cha
 {
     /* Names are bounded by the edge; a longer one cannot be in the index. */
     char key[1024];
-    int length = snprintf(key, sizeof(key), "%s:%s", app_id, name);
+    int length = snprintf(key, sizeof(key), "%s\n%s", app_id, name);
     if (length < 0 || (size_t)length >= sizeof(key))
         return NULL;
     struct memory_channel *channel;
@@ -44,16 +50,23 @@ static struct memory_channel *add_channel(struct memory_store *store, const char
 {
     size_t app_bytes = strlen(app_id), name_bytes = strlen(name);
     size_t key_bytes = app_bytes + 1 + name_bytes;
-    /* The key "app_id:name" and behind it the app's id alone; the name is the tail of the key. */
+    /* The key "app_id\nname" and behind it the app's id alone; the name is the tail of the key. */
     struct memory_channel *channel = calloc(1, sizeof(*channel) + key_bytes + 1 + app_bytes + 1);
     if (!channel)
         abort();
-    snprintf(channel->key, key_bytes + 1, "%s:%s", app_id, name);
+    snprintf(channel->key, key_bytes + 1, "%s\n%s", app_id, name);
     memcpy(channel->key + key_bytes + 1, app_id, app_bytes + 1);
     channel->base.app_id = channel->key + key_bytes + 1;
     channel->base.name = channel->key + app_bytes + 1;
     HASH_ADD_KEYPTR(hh, store->index, channel->key, key_bytes, channel);
     return channel;
+}
+
+static void drop_cached(struct memory_store *store, struct memory_channel *channel)
+{
+    TAILQ_REMOVE(&store->cached, channel, cached_entry);
+    frame_unref(channel->cached);
+    channel->cached = NULL;
 }
 
 static void drop_if_unused(struct memory_store *store, struct memory_channel *channel)
@@ -67,10 +80,8 @@ static void drop_if_unused(struct memory_store *store, struct memory_channel *ch
 /* The cached event, dropped first if its time is over. The channel itself stays. */
 static struct frame *cached_event(struct memory_store *store, struct memory_channel *channel)
 {
-    if (channel->cached && store->now_ms() >= channel->cached_until_ms) {
-        frame_unref(channel->cached);
-        channel->cached = NULL;
-    }
+    if (channel->cached && store->now_ms() >= channel->cached_until_ms)
+        drop_cached(store, channel);
     return channel->cached;
 }
 
@@ -146,12 +157,24 @@ static void memory_unsubscribe(struct store *base, struct store_subscription *su
     drop_if_unused(store, channel);
 }
 
+/* Drops what nobody asks for any more. In the order in which it was kept: an event that was kept for longer lets
+ * those behind it wait, but not for longer than its own time. */
+static void sweep_cached(struct memory_store *store)
+{
+    struct memory_channel *oldest;
+    while ((oldest = TAILQ_FIRST(&store->cached)) && !cached_event(store, oldest))
+        drop_if_unused(store, oldest);
+}
+
 static void keep_cached(
     struct memory_store *store, struct memory_channel *channel, struct store_publish *publish)
 {
-    frame_unref(channel->cached);
+    if (channel->cached)
+        drop_cached(store, channel);
     channel->cached = frame_ref(publish->event.frame);
     channel->cached_until_ms = store->now_ms() + publish->cache_ttl_ms;
+    TAILQ_INSERT_TAIL(&store->cached, channel, cached_entry);
+    sweep_cached(store);
 }
 
 static void memory_publish(struct store *base, struct store_publish *publish)
@@ -261,5 +284,11 @@ struct store *store_memory_new(
         .observer_context = observer_context,
     };
     store->now_ms = now_ms;
+    TAILQ_INIT(&store->cached);
     return &store->base;
+}
+
+size_t store_memory_channels(struct store *store)
+{
+    return HASH_COUNT(memory_of(store)->index);
 }

@@ -7,3 +7,6 @@
  * Never NULL; free with store_free(). */
 struct store *store_memory_new(
     const struct store_observer *observer, void *observer_context, uint64_t (*now_ms)(void));
+
+/* How many channels it keeps, for tests of its bounds. */
+size_t store_memory_channels(struct store *store);

@@ -228,6 +228,19 @@ static void test_a_cached_event_waits_for_subscribers_until_its_time_is_over(voi
     leave(&a);
 }
 
+static void test_expired_events_go_without_being_asked_for(void **state)
+{
+    (void)state;
+    char name[32];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "cache-%d", i);
+        publish("app", name, "x", 0, 500);
+        now_ms += 10;
+    }
+    /* 50 of them are over by now, and the last publish has found them. */
+    assert_int_equal(store_memory_channels(fixture.store), 50);
+}
+
 /* ---- questions ---- */
 
 static void on_channel(struct store_query *query, const char *name, const struct store_channel_state *s)
@@ -300,6 +313,7 @@ int main(void)
         TEST(test_a_watcher_sees_and_is_not_seen),
         TEST(test_events_reach_open_channels_of_their_app_only),
         TEST(test_a_cached_event_waits_for_subscribers_until_its_time_is_over),
+        TEST(test_expired_events_go_without_being_asked_for),
         TEST(test_answers_questions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
