@@ -1,0 +1,151 @@
+/* The engine: an edge's side of presence.md without any input or output of its own.
+ *
+ * It is a store (presence/store.h). What it wants done it says through `engine_io`; what happens it is told
+ * through the functions below. It has no clock, no sockets and no threads, so production (presence/redis/) and
+ * the simulator run the same code.
+ *
+ *        store_subscribe … ─┐                        ┌─▶ io.send, io.bus_subscribe, io.reset …
+ *                           ▼                        │
+ *        channel.c ──▶ writer.c ──▶ shard.c ─────────┤   keys and scripts: presence/redis/keys_and_scripts.h
+ *            ▲             ▲           │ replies     │
+ *            │ waiters     │ assert    ▼             │
+ *        view.c ◀──────── partition.c (hello, heartbeat, reap), scrub.c
+ *            ▲
+ *        bus.c ◀── engine_bus_message
+ *
+ * Words: those of presence.md. A `fact` is a user or a number of subscriptions that this edge holds in a
+ * channel. `wanted` is what the sockets say, `sent` what the last numbered batch says.
+ *
+ * Thread: one. Calls of io never call the engine back; the store's callbacks may.
+ */
+#pragma once
+
+#include "presence/redis/keys_and_scripts.h"
+#include "presence/store.h"
+
+/* A reply of Redis. Answers of scripts are flat arrays, so elements have none of their own. */
+struct reply {
+    enum reply_type { REPLY_NIL, REPLY_ERROR, REPLY_TEXT, REPLY_INTEGER, REPLY_ARRAY } type;
+    int64_t integer;
+    const char *text; /* of REPLY_ERROR and REPLY_TEXT; need not end in a NUL */
+    size_t bytes;
+    const struct reply *elements; /* of REPLY_ARRAY */
+    size_t count;
+};
+
+/* A command for a shard. script == SCRIPT_COUNT is a plain `INFO replication`, without arguments. */
+struct engine_request {
+    enum script script;
+    unsigned keys; /* the first `keys` of argv are KEYS, the rest ARGV */
+    size_t argc;
+    const char *const *argv;
+    const size_t *argv_bytes;
+};
+
+enum engine_level { ENGINE_DEBUG, ENGINE_INFO, ENGINE_WARN, ENGINE_ALARM };
+
+struct engine_io {
+    uint64_t (*now_ms)(void *context); /* monotonic */
+    uint64_t (*random)(void *context); /* unpredictable; never twice the same in a fleet's life */
+    int64_t (*wall_us)(void *context); /* since 1970; only to warn of clocks far apart. May be NULL */
+    /* Sends on the command connection of a shard, in this order, and answers in this order. The request is
+     * valid during the call. */
+    void (*send)(void *context, unsigned shard, const struct engine_request *request);
+    void (*bus_subscribe)(void *context, unsigned shard, const char *topic);
+    void (*bus_unsubscribe)(void *context, unsigned shard, const char *topic);
+    /* Close both connections of the shard, find its master again, then engine_shard_up(). The engine has
+     * forgotten what was in flight; nothing of the old connections may be reported any more. */
+    void (*reset)(void *context, unsigned shard, const char *why);
+    void (*bus_reset)(void *context, unsigned shard, const char *why); /* the bus only */
+    /* As reset, and do not use this address for some seconds: it is not (or no longer) what we look for. */
+    void (*quarantine)(void *context, unsigned shard, const char *why);
+    /* Whether a majority of Sentinels has named this master within 2 H, or its address is fixed: only then may
+     * others be condemned, webhooks delivered and empty datasets stamped. NULL: always. */
+    bool (*confirmed)(void *context, unsigned shard);
+    void (*log)(void *context, enum engine_level level, const char *event, const char *text);
+};
+
+struct engine_options {
+    const char *prefix;  /* of all keys; no braces */
+    const char *cluster; /* no line feeds, as the names of shards */
+    const char *edge_name;
+    const char *const *shards; /* names; partition p is on shard p modulo their number */
+    unsigned shard_count;
+    unsigned partitions;   /* 64 */
+    uint32_t heartbeat_ms; /* H 2500 */
+    uint32_t lease_ms;     /* L 10000; at least 4 H */
+    uint32_t scrub_ms;     /* S 60000 */
+    uint32_t data_ttl_ms;  /* D 600000 */
+    uint32_t command_ms;   /* deadline of a command: 2000 */
+    uint32_t answer_ms;    /* a subscriber waits no longer for Redis: 1000 */
+    bool outbox;           /* keep transitions for webhooks */
+};
+
+/* What happened so far; for metrics and tests. */
+struct engine_counters {
+    uint64_t commands, batches, asserts, gaps, replays, hellos, new_timelines, heartbeats, clock_stalls;
+    uint64_t reaps, facts_drained, losses, reads, resyncs, scrubs, scrub_divergences, bus_resets, resets;
+    uint64_t timeouts, degraded_answers, published, published_locally, echoes_dropped, deltas, full;
+};
+
+enum engine_partition_state { PARTITION_DOWN, PARTITION_GREETING, PARTITION_READY, PARTITION_REFUSED };
+
+/* One partition, for metrics, /healthz, verify and the simulator. */
+struct engine_partition_status {
+    unsigned shard;
+    enum engine_partition_state state;
+    uint64_t owner; /* 0: none yet */
+    const char *incarnation;
+    const char *timeline;
+    uint64_t fresh_ago_ms; /* since the last good heartbeat; since the start if there was none */
+    bool removals_wait;
+    size_t unacknowledged; /* batches */
+    size_t dirty;          /* facts that wait to be sent */
+};
+
+struct engine;
+
+/* Copies its options. Never NULL. The store's observer is as in presence/store.h. */
+struct engine *engine_new(const struct engine_options *options, const struct engine_io *io, void *io_context,
+    const struct store_observer *observer, void *observer_context);
+
+/* Frees everything. Unlike store_free() of other stores it may be called with subscriptions left (a test that
+ * plays a killed edge does): their callbacks are not called and their structs not touched. */
+void engine_free(struct engine *engine);
+
+struct store *engine_store(struct engine *engine);
+struct engine *engine_of_store(struct store *store);
+
+/* Timers; call every 10 to 50 ms. */
+void engine_tick(struct engine *engine);
+
+/* The command connection of a shard has been opened to an instance that said it is a master; or is lost. */
+void engine_shard_up(struct engine *engine, unsigned shard);
+void engine_shard_down(struct engine *engine, unsigned shard, const char *why);
+
+/* The reply to the oldest unanswered request of that shard. */
+void engine_reply(struct engine *engine, unsigned shard, const struct reply *reply);
+
+/* The bus of a shard: a connection to the same instance. */
+void engine_bus_up(struct engine *engine, unsigned shard);
+void engine_bus_down(struct engine *engine, unsigned shard, const char *why);
+void engine_bus_subscribed(struct engine *engine, unsigned shard, const char *topic);
+void engine_bus_message(
+    struct engine *engine, unsigned shard, const char *topic, const char *message, size_t bytes);
+
+/* A planned stop: every owner's facts stay for the grace, then go; nothing is written after it. */
+void engine_retire(struct engine *engine, uint32_t grace_ms);
+
+/* Requests without a reply. 0 after engine_retire() means that the process may go. */
+size_t engine_in_flight(const struct engine *engine);
+
+const struct engine_counters *engine_counters(const struct engine *engine);
+unsigned engine_partition_of(const struct engine *engine, const char *app_id, const char *channel);
+void engine_partition_status(
+    const struct engine *engine, unsigned partition, struct engine_partition_status *status);
+
+/* True when the view of a channel is subscribed, read, and of the present timeline. For tests. */
+bool engine_view_confirmed(struct engine *engine, const char *app_id, const char *channel);
+
+/* The number of this edge in its event ids and of its beat. */
+uint64_t engine_edge(const struct engine *engine);

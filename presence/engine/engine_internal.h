@@ -1,0 +1,357 @@
+/* What the files of the engine share. See engine.h for the picture. */
+#pragma once
+
+#include "presence/engine/args.h"
+#include "presence/engine/engine.h"
+#include "presence/engine/wire.h"
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+enum {
+    TIMELINE_BYTES = 48, /* "<16 digits>-<16 hex>" and room for a longer number */
+    BATCH_OPS = 50,      /* 10 µs an operation in batches of 50, 25 alone (presence.md, "Costs") */
+    BATCHES_OUT = 4,     /* unanswered at once */
+    KEPT_MAX = 2000,     /* messages kept for a channel while a read is out; beyond it, read again */
+    SEEN_MAX = 4096,     /* ids of events delivered locally, to know their echo */
+    VICTIMS_MAX = 32,    /* owners one edge reaps at once in a partition */
+    REAP_CHANNELS = 50,
+    WAIT_MS = 200,         /* after LOADING, BUSY, NOREPLICAS and the like */
+    REFUSED_MS = 1000,     /* after an answer that only people or time can change */
+    RESTATE_MS = 60000,    /* "who joined or left here in the last minute" (presence.md, restate) */
+    PUBLISHES_OUT = 20000, /* unanswered publishes of a shard; beyond it the shard counts as out of reach */
+};
+
+struct partition;
+struct channel;
+struct batch;
+
+/* A user, or the number of subscriptions, that this edge holds in a channel. */
+struct fact {
+    UT_hash_handle hh; /* in channel->facts, by id; the number is not in it */
+    TAILQ_ENTRY(fact) dirty_link;
+    struct channel *channel;
+    char *id; /* NULL: the number of subscriptions */
+    size_t id_bytes;
+    char *info;
+    size_t info_bytes;
+    uint32_t wanted;       /* subscriptions, answered or not; for the number: the number */
+    uint32_t sent;         /* as of the last numbered batch; 0 or 1 for a user */
+    uint32_t in_batches;   /* unacknowledged batches that name it */
+    uint64_t sent_serial;  /* serial of the command with the last of them */
+    uint64_t last_number;  /* number of that batch */
+    uint64_t target;       /* version at which a view shows it */
+    uint32_t acknowledged; /* what Redis has, as of the last answer */
+    bool accepted;         /* Redis has it, or a client was told so: the cap is not asked again */
+    bool dirty;
+};
+
+/* A subscriber who has not been answered. */
+struct waiter {
+    TAILQ_ENTRY(waiter) of_channel, of_engine;
+    struct store_subscription *subscription;
+    struct channel *channel;
+    struct fact *fact; /* NULL: watches, or a channel without a roster */
+    uint64_t deadline_ms;
+};
+TAILQ_HEAD(waiters, waiter);
+
+/* A message of the bus that waits for the read that is out. */
+struct kept {
+    STAILQ_ENTRY(kept) link;
+    size_t bytes;
+    char message[];
+};
+
+/* A user who is shown though the roster no longer has him: his removal waits (see partition.waits). */
+struct missing {
+    UT_hash_handle hh;
+    size_t id_bytes;
+    char id[];
+};
+
+/* What the bus calls a channel. It outlives the channel while answers to SUBSCRIBE are outstanding, so that
+ * the answer to an old one is not taken for that to a new one. */
+struct topic {
+    UT_hash_handle hh;
+    struct channel *channel; /* NULL: nobody wants it any more */
+    unsigned shard;
+    unsigned acks;
+    char name[];
+};
+
+struct channel {
+    struct store_channel shown; /* first: what the observer knows */
+    UT_hash_handle hh;          /* in engine->channels, by key */
+    TAILQ_ENTRY(channel) of_partition, idle_link;
+    bool idle; /* on engine->idle: looked at when the turn ends */
+    struct partition *partition;
+    struct engine *engine;
+    char *key; /* "<app>:<name>" as in keys_and_scripts.h */
+    size_t key_bytes;
+    char *app_key; /* the app's id as it stands in key */
+    uint32_t members_max;
+    uint32_t generation; /* counts reopenings: a read of an earlier one is not for this */
+    bool open;           /* has a subscription, answered or not; otherwise it waits for its facts to go */
+    uint32_t subscriptions, watchers;
+    uint32_t users;     /* distinct ones among the subscriptions */
+    struct fact *facts; /* uthash head */
+    struct fact number;
+    uint32_t facts_sent; /* facts whose sent is not 0, the number included */
+    struct waiters waiters;
+
+    struct topic *topic;
+    bool subscribed; /* the bus has acknowledged */
+    bool confirmed;  /* a read that was sent after it has been applied */
+    bool read_out, read_again;
+    bool rebased;     /* a new timeline: versions may have gone back */
+    uint32_t reads;   /* read commands that point here */
+    uint64_t version; /* of the view; 0: nothing known */
+    uint64_t count_version;
+    uint64_t total; /* subscriptions in the fleet, as last told */
+    STAILQ_HEAD(kept_list, kept) kept;
+    size_t kept_count;
+    struct missing *missing;
+    struct frame *cached;
+    uint64_t cached_until_ms;
+    uint64_t scrubbed_ms;
+};
+TAILQ_HEAD(channels, channel);
+
+struct batch_op {
+    struct fact *fact;
+    uint32_t value; /* what the operation makes of it */
+};
+
+/* A numbered, frozen set of changes. It is sent again as it is until it is acknowledged or dissolved. */
+struct batch {
+    TAILQ_ENTRY(batch) link;
+    struct partition *partition;
+    uint64_t number;
+    enum script script;
+    bool out; /* a command with it is unanswered */
+    bool refused_oom;
+    bool dissolved;   /* not in the list any more; freed with its reply */
+    struct args args; /* what follows the caller's four */
+    struct batch_op *ops;
+    size_t count;
+};
+TAILQ_HEAD(batches, batch);
+
+/* A user who joined or left here lately, for restating. */
+struct recent {
+    STAILQ_ENTRY(recent) link;
+    uint64_t until_ms;
+    char *channel, *user;
+    size_t channel_bytes, user_bytes;
+};
+
+struct partition {
+    struct engine *engine;
+    struct shard *shard;
+    unsigned index;
+    char base[160];
+    enum engine_partition_state state;
+    uint64_t retry_ms; /* PARTITION_REFUSED: say hello again */
+    char timeline[TIMELINE_BYTES];
+    uint64_t clock, mark; /* lease clock: as last told; at the last new timeline */
+    uint64_t last_version;
+    uint64_t owner;
+    char incarnation[17];
+    uint64_t number; /* the last one given to a batch */
+    struct batches batches;
+    unsigned batches_out;
+    TAILQ_HEAD(dirty_facts, fact) dirty;
+    size_t dirty_count;
+    bool assert_wanted;
+    uint64_t stalled_ms; /* nothing is sent before */
+    uint64_t oom_ms;     /* joins are not sent before */
+    uint64_t heartbeat_ms;
+    bool heartbeat_out;
+    uint64_t fresh_ms;
+    /* After a loss no removal of a remote user is shown before the lease clock has reached wait_until, as a
+     * heartbeat tells. wait_from_next: the clock at the loss is not known yet; the next answer has it. */
+    bool waits, wait_from_next;
+    uint64_t wait_until;
+    uint64_t wait_serial; /* answers to earlier commands do not tell the clock at the loss */
+    struct channels channels;
+    uint32_t held_sent; /* channels with facts_sent */
+    uint64_t victims[VICTIMS_MAX];
+    STAILQ_HEAD(recents, recent) recents;
+    bool retired;
+};
+
+struct shard {
+    struct engine *engine;
+    unsigned index;
+    const char *name;
+    bool up, bus_up;
+    uint64_t down_since_ms;
+    char replication_id[48];
+    TAILQ_HEAD(commands, command) in_flight;
+    size_t in_flight_count, publishes_out;
+    uint64_t next_info_ms;
+    char beat_topic[160];
+    uint64_t beat_due_ms; /* when a heartbeat was first answered since our beat was last seen; 0: none */
+};
+
+/* A command in flight. */
+struct command {
+    TAILQ_ENTRY(command) link;
+    struct engine *engine;
+    struct shard *shard;
+    struct partition *partition;
+    enum script script;
+    uint64_t serial;
+    uint64_t deadline_ms;
+    struct args args;
+    unsigned keys;
+    /* reply NULL: there will be none */
+    void (*on_reply)(struct command *command, const struct reply *reply);
+    void *context;
+    uint64_t number;     /* what the caller needs to know of the moment of sending */
+    uint32_t generation; /* of the channel */
+    bool flag;
+};
+
+/* The id of an event that was delivered here before Redis had it. */
+struct seen {
+    UT_hash_handle hh;
+    STAILQ_ENTRY(seen) link;
+    uint64_t serial;
+};
+
+struct engine {
+    struct store store; /* first */
+    struct engine_options options;
+    struct engine_io io;
+    void *io_context;
+    struct engine_counters counters;
+    uint64_t edge;
+    uint64_t event_serial, command_serial;
+    uint64_t started_ms;
+    struct shard *shards;
+    struct partition *partitions;
+    char settings[96];
+    struct channel *channels; /* uthash head */
+    struct topic *topics;     /* uthash head */
+    struct waiters waiters;   /* in order of their deadlines */
+    struct waiter *accepting; /* while the observer is told of its member */
+    struct seen *seen;
+    STAILQ_HEAD(seen_list, seen) seen_order;
+    unsigned seen_count;
+    TAILQ_HEAD(idle_channels, channel) idle;
+    unsigned depth; /* calls into the engine that are running */
+    bool retiring, freeing;
+};
+
+/* ---- engine.c ---- */
+
+/* Around everything that comes from outside: what was changed is sent, and what is empty freed, when the
+ * outermost call ends. */
+void engine_enter(struct engine *engine);
+void engine_leave(struct engine *engine);
+uint64_t engine_now(const struct engine *engine);
+void engine_log(struct engine *engine, enum engine_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- shard.c: commands and their answers ---- */
+
+/* A command of this partition with the caller's four arguments (not those of hello) in it. */
+struct command *command_new(struct partition *partition, enum script script,
+    void (*on_reply)(struct command *, const struct reply *));
+void command_send(struct command *command);
+void shard_info(struct shard *shard);
+void shard_lost(struct shard *shard, const char *why);
+void shard_reset(struct shard *shard, const char *why);
+void shard_quarantine(struct shard *shard, const char *why);
+bool shard_confirmed(const struct shard *shard);
+void shard_tick(struct shard *shard);
+
+/* What a reply means. What the whole partition or shard has to do about it has been done: hello, a reset, a
+ * quarantine, a pause. */
+enum answer {
+    ANSWER_NONE, /* no reply; the connection is gone */
+    ANSWER_OK,
+    ANSWER_DUP,
+    ANSWER_GAP,
+    ANSWER_GREET,   /* the stamp, timeline or owner is another: hello has been said */
+    ANSWER_REFUSED, /* wrong shard, other settings: dealt with */
+    ANSWER_WAIT,    /* Redis cannot just now; try again after partition->stalled_ms */
+    ANSWER_OOM,
+    ANSWER_FAILED, /* an error that repeating will not cure */
+};
+enum answer command_answer(struct command *command, const struct reply *reply);
+
+uint64_t reply_number(const struct reply *reply, size_t at);
+bool reply_is(const struct reply *reply, size_t at, const char *text);
+
+/* ---- partition.c ---- */
+void partition_init(struct partition *partition, struct engine *engine, unsigned index);
+void partition_hello(struct partition *partition);
+void partition_lost(struct partition *partition);
+void partition_refuse(struct partition *partition, const char *why);
+void partition_tick(struct partition *partition);
+void partition_retire(struct partition *partition, uint32_t grace_ms);
+
+/* Something was lost: removals wait. clock: the lease clock at the loss, or 0 when the next answer tells. */
+void partition_note_loss(struct partition *partition, uint64_t clock);
+void partition_note_clock(struct partition *partition, const struct command *command, uint64_t clock);
+
+/* ---- writer.c ---- */
+/* `wanted` has changed: it waits to be sent, or no longer, or is freed. */
+void fact_update(struct fact *fact);
+void fact_free_if_idle(struct fact *fact);
+void writer_flush(struct partition *partition);
+void writer_assert(struct partition *partition);
+void writer_lost(struct partition *partition);
+/* After hello: Redis has seen `sequence`. Sends again what follows it, or asserts. */
+void writer_resume(struct partition *partition, uint64_t sequence, bool all_is_new);
+void writer_deinit(struct partition *partition);
+
+/* ---- view.c ---- */
+void view_read(struct channel *channel);
+void view_message(struct channel *channel, const char *message, size_t bytes);
+void view_bus_lost(struct channel *channel);
+void view_close(struct channel *channel);
+/* The user is on this edge and a client is about to be told: he is in the view from now on. */
+struct member *view_show_own(struct channel *channel, struct fact *fact);
+/* A user whose last subscription here has ended and of whom Redis will not tell. */
+void view_hide_own(struct channel *channel, const struct fact *fact);
+bool view_current(const struct channel *channel);
+
+/* ---- channel.c ---- */
+void channel_subscribe(struct store *store, const char *app_id, const char *name,
+    struct store_channel_options options, const struct store_user *user,
+    struct store_subscription *subscription);
+void channel_unsubscribe(struct store *store, struct store_subscription *subscription);
+struct store_channel *channel_find(struct store *store, const char *app_id, const char *name);
+struct channel *channel_lookup(struct engine *engine, const char *app_id, const char *name);
+void channel_answer_waiters(struct channel *channel);
+void channel_fact_full(struct fact *fact);
+void channel_partition_lost(struct channel *channel);
+struct fact *channel_fact(struct channel *channel, const char *id, size_t id_bytes);
+/* Something the channel was kept for has gone: it is freed at the end of the turn if that was the last. */
+void channel_maybe_idle(struct channel *channel);
+void channels_sweep(struct engine *engine);
+void channel_free(struct channel *channel);
+void channels_tick(struct engine *engine);
+
+/* ---- scrub.c ---- */
+void scrub_some(struct partition *partition);
+
+/* ---- bus.c ---- */
+void bus_want(struct channel *channel);
+void bus_unwant(struct channel *channel);
+void bus_tick(struct shard *shard);
+
+/* ---- publish.c ---- */
+void publish_event(struct store *store, struct store_publish *publish);
+/* An event that came over the bus. */
+void publish_deliver(struct channel *channel, const struct wire_event *event);
+void publish_deinit(struct engine *engine);
+
+/* ---- query.c ---- */
+void query_channels(struct store *store, struct store_query *query);
+void query_channel(struct store *store, struct store_query *query);
+void query_members(struct store *store, struct store_query *query);

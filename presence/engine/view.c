@@ -1,0 +1,446 @@
+/* Views: what this edge knows of a channel's roster, and how it stays right: reads, deltas, and the comparison
+ * of the two. presence.md, "Views" and "After a loss, removals wait".
+ */
+#include "presence/engine/engine_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- telling the observer ---- */
+
+static void told_added(struct channel *channel, const struct member *member)
+{
+    const struct store *store = &channel->engine->store;
+    if (store->observer.member_added)
+        store->observer.member_added(store->observer_context, &channel->shown, member);
+}
+
+static void take_out(struct channel *channel, struct member *member)
+{
+    const struct store *store = &channel->engine->store;
+    /* Out of the roster before anyone hears of it, and freed after: the observer may look at both. */
+    struct roster alone = {0};
+    HASH_DEL(channel->shown.roster.members, member);
+    HASH_ADD_KEYPTR(hh, alone.members, member->id, member->id_bytes, member);
+    if (store->observer.member_removed)
+        store->observer.member_removed(store->observer_context, &channel->shown, member);
+    roster_clear(&alone);
+}
+
+/* ---- removals that wait ---- */
+
+static struct missing *find_missing(struct channel *channel, const char *id, size_t id_bytes)
+{
+    struct missing *missing;
+    HASH_FIND(hh, channel->missing, id, id_bytes, missing);
+    return missing;
+}
+
+static void forget_missing(struct channel *channel, struct missing *missing)
+{
+    if (!missing)
+        return;
+    HASH_DEL(channel->missing, missing);
+    free(missing);
+}
+
+static void note_missing(struct channel *channel, const char *id, size_t id_bytes)
+{
+    if (find_missing(channel, id, id_bytes))
+        return;
+    struct missing *missing = new_zeroed(sizeof *missing + id_bytes + 1);
+    missing->id_bytes = id_bytes;
+    memcpy(missing->id, id, id_bytes);
+    HASH_ADD_KEYPTR(hh, channel->missing, missing->id, missing->id_bytes, missing);
+}
+
+/* ---- one user ---- */
+
+static void show(struct channel *channel, const char *id, size_t id_bytes, const char *info,
+    size_t info_bytes, bool remote)
+{
+    forget_missing(channel, find_missing(channel, id, id_bytes));
+    struct member *member = roster_find(&channel->shown.roster, id, id_bytes);
+    if (member) {
+        member->remote = remote;
+        return;
+    }
+    member = roster_add(&channel->shown.roster, id, id_bytes, info_bytes ? info : NULL, info_bytes);
+    member->remote = remote;
+    told_added(channel, member);
+}
+
+/* The roster no longer has him. own: he was ours alone, as far as Redis knew. */
+static void hide(struct channel *channel, const char *id, size_t id_bytes, bool own, bool may_remove)
+{
+    struct member *member = roster_find(&channel->shown.roster, id, id_bytes);
+    if (!member) {
+        forget_missing(channel, find_missing(channel, id, id_bytes));
+        return;
+    }
+    bool elsewhere = member->remote && !own;
+    member->remote = member->remote && !may_remove;
+    if (member->local)
+        return; /* our own are always in our view */
+    if (may_remove || (own && !elsewhere)) {
+        forget_missing(channel, find_missing(channel, id, id_bytes));
+        take_out(channel, member);
+    } else {
+        note_missing(channel, id, id_bytes);
+    }
+}
+
+struct member *view_show_own(struct channel *channel, struct fact *fact)
+{
+    struct member *member = roster_find(&channel->shown.roster, fact->id, fact->id_bytes);
+    if (!member) {
+        show(channel, fact->id, fact->id_bytes, fact->info, fact->info_bytes, false);
+        member = roster_find(&channel->shown.roster, fact->id, fact->id_bytes);
+    }
+    forget_missing(channel, find_missing(channel, fact->id, fact->id_bytes));
+    return member;
+}
+
+void view_hide_own(struct channel *channel, const struct fact *fact)
+{
+    struct member *member = roster_find(&channel->shown.roster, fact->id, fact->id_bytes);
+    if (member && !member->local && !member->remote)
+        take_out(channel, member);
+}
+
+/* ---- deltas ---- */
+
+static bool of_present_timeline(const struct channel *channel, const struct wire_event *event)
+{
+    const char *timeline = channel->partition->timeline;
+    return strlen(timeline) == event->timeline_bytes &&
+           !memcmp(timeline, event->timeline, event->timeline_bytes);
+}
+
+static void apply_delta(struct channel *channel, const struct wire_event *event)
+{
+    struct partition *partition = channel->partition;
+    bool mine = event->owner == partition->owner;
+    if (!channel->confirmed)
+        return; /* the read to come has it */
+    if (!of_present_timeline(channel, event)) {
+        view_read(channel);
+        return;
+    }
+    if (event->kind == WIRE_MARKER) {
+        struct member *member = roster_find(&channel->shown.roster, event->id, event->id_bytes);
+        if (member && !mine)
+            member->remote = true;
+        if (event->version > channel->version)
+            view_read(channel);
+        return;
+    }
+    if (event->version <= channel->version)
+        return;
+    if (event->previous != channel->version) {
+        if (event->previous && event->previous < channel->version)
+            partition_note_loss(partition, 0);
+        channel->engine->counters.resyncs++;
+        view_read(channel);
+        return;
+    }
+    channel->engine->counters.deltas++;
+    channel->version = event->version;
+    if (event->kind == WIRE_ADDED)
+        show(channel, event->id, event->id_bytes, event->info, event->info_bytes, !mine);
+    else
+        hide(channel, event->id, event->id_bytes, mine, !partition->waits);
+}
+
+static void apply_count(struct channel *channel, const struct wire_event *event)
+{
+    const struct store *store = &channel->engine->store;
+    if (channel->shown.has_roster || event->version <= channel->count_version)
+        return;
+    bool changed = channel->total != event->count;
+    channel->count_version = event->version;
+    channel->total = event->count;
+    if (changed && store->observer.subscription_count)
+        store->observer.subscription_count(store->observer_context, &channel->shown, event->count);
+}
+
+static void apply(struct channel *channel, const struct wire_event *event)
+{
+    switch (event->kind) {
+    case WIRE_EVENT:
+        publish_deliver(channel, event);
+        break;
+    case WIRE_COUNT:
+        apply_count(channel, event);
+        break;
+    default:
+        if (channel->shown.has_roster)
+            apply_delta(channel, event);
+    }
+}
+
+/* ---- messages kept while a read is out ---- */
+
+static void clear_kept(struct channel *channel)
+{
+    struct kept *kept;
+    while ((kept = STAILQ_FIRST(&channel->kept))) {
+        STAILQ_REMOVE_HEAD(&channel->kept, link);
+        free(kept);
+    }
+    channel->kept_count = 0;
+}
+
+static void keep(struct channel *channel, const char *message, size_t bytes)
+{
+    struct kept *kept = new_zeroed(sizeof *kept + bytes);
+    kept->bytes = bytes;
+    memcpy(kept->message, message, bytes);
+    STAILQ_INSERT_TAIL(&channel->kept, kept, link);
+    channel->kept_count++;
+}
+
+/* deltas: apply them too, not only the events. A delta may ask for another read: what is kept after it waits
+ * for that. */
+static void play_kept(struct channel *channel, bool deltas)
+{
+    uint32_t generation = channel->generation;
+    struct kept *kept;
+    struct wire_event event;
+    while (channel->generation == generation && !(deltas && channel->read_out) &&
+           (kept = STAILQ_FIRST(&channel->kept))) {
+        STAILQ_REMOVE_HEAD(&channel->kept, link);
+        channel->kept_count--;
+        if (wire_parse(kept->message, kept->bytes, &event) && (deltas || event.kind == WIRE_EVENT))
+            apply(channel, &event);
+        free(kept);
+    }
+}
+
+void view_message(struct channel *channel, const char *message, size_t bytes)
+{
+    struct wire_event event;
+    if (!wire_parse(message, bytes, &event))
+        return; /* of a release to come */
+    if (!channel->read_out || !channel->shown.has_roster) {
+        apply(channel, &event);
+        channel_answer_waiters(channel);
+        return;
+    }
+    if (channel->kept_count >= KEPT_MAX) {
+        play_kept(channel, false);
+        channel->read_again = true;
+    }
+    keep(channel, message, bytes);
+}
+
+void view_bus_lost(struct channel *channel)
+{
+    channel->subscribed = false;
+    channel->confirmed = false;
+    play_kept(channel, false);
+}
+
+void view_close(struct channel *channel)
+{
+    clear_kept(channel);
+    struct missing *missing, *next;
+    HASH_ITER (hh, channel->missing, missing, next) {
+        forget_missing(channel, missing);
+    }
+    roster_clear(&channel->shown.roster);
+    frame_unref(channel->cached);
+    channel->cached = NULL;
+    channel->generation++;
+    channel->read_out = channel->read_again = channel->confirmed = channel->subscribed = false;
+    channel->rebased = false;
+    channel->version = channel->count_version = channel->total = 0;
+}
+
+bool view_current(const struct channel *channel)
+{
+    return channel->confirmed && channel->partition->state == PARTITION_READY && !channel->read_out;
+}
+
+/* ---- reads ---- */
+
+enum { FIRST_FIELD = 8 }; /* of the users in read's answer */
+
+struct listed {
+    UT_hash_handle hh;
+};
+
+/* A fact that Redis and I see differently, and not because it changed after the read was sent. */
+static bool differs(const struct command *read, const struct fact *fact, bool mine)
+{
+    if (!fact)
+        return mine;
+    if (fact->sent_serial > read->serial)
+        return false;
+    return mine ? !fact->sent : fact->sent && fact->acknowledged;
+}
+
+static bool compare_listed(
+    struct channel *channel, const struct command *read, const struct reply *id, const struct reply *value)
+{
+    struct wire_user user;
+    bool mine, others;
+    if (!wire_user_parse(value->text, value->bytes, &user))
+        return false;
+    wire_user_owners(&user, channel->partition->owner, &mine, &others);
+    const struct fact *fact = channel_fact(channel, id->text + 1, id->bytes - 1);
+    bool leaving = mine && !others && (!fact || !fact->wanted);
+    if (!leaving || roster_find(&channel->shown.roster, id->text + 1, id->bytes - 1))
+        show(channel, id->text + 1, id->bytes - 1, user.info, user.info_bytes, others);
+    return differs(read, channel_fact(channel, id->text + 1, id->bytes - 1), mine);
+}
+
+/* Members of the view whom the answer does not list, as a list of ids. */
+static struct args not_listed(struct channel *channel, const struct reply *reply)
+{
+    struct args ids = {0};
+    struct listed *listed = new_zeroed((reply->count + 1) * sizeof *listed), *head = NULL, *found;
+    for (size_t i = FIRST_FIELD; i + 1 < reply->count; i += 2) {
+        const struct reply *field = &reply->elements[i];
+        if (field->bytes > 0)
+            HASH_ADD_KEYPTR(hh, head, field->text + 1, field->bytes - 1, &listed[i]);
+    }
+    for (struct member *m = roster_first(&channel->shown.roster); m; m = roster_next(m)) {
+        HASH_FIND(hh, head, m->id, m->id_bytes, found);
+        if (!found)
+            args_add(&ids, m->id, m->id_bytes);
+    }
+    HASH_CLEAR(hh, head);
+    free(listed);
+    return ids;
+}
+
+static bool has_remote(const struct channel *channel)
+{
+    for (struct member *m = roster_first(&channel->shown.roster); m; m = roster_next(m)) {
+        if (m->remote)
+            return true;
+    }
+    return false;
+}
+
+/* Makes the view what the answer says, member by member. Stops when a callback closes the channel. */
+static void compare(struct channel *channel, const struct command *read, const struct reply *reply)
+{
+    struct partition *partition = channel->partition;
+    bool may_remove = !partition->waits && !read->flag;
+    uint32_t generation = channel->generation;
+    struct args gone = not_listed(channel, reply);
+    bool diverged = false;
+    for (size_t i = FIRST_FIELD; i + 1 < reply->count && channel->generation == generation; i += 2) {
+        if (reply->elements[i].bytes > 0)
+            diverged |= compare_listed(channel, read, &reply->elements[i], &reply->elements[i + 1]);
+    }
+    for (size_t i = 0; i < gone.count && channel->generation == generation; i++) {
+        size_t id_bytes;
+        const char *id = args_at(&gone, i, &id_bytes);
+        const struct fact *fact = channel_fact(channel, id, id_bytes);
+        diverged |= fact && differs(read, fact, false);
+        struct member *member = roster_find(&channel->shown.roster, id, id_bytes);
+        hide(channel, id, id_bytes, member && !member->remote, may_remove);
+    }
+    args_deinit(&gone);
+    if (diverged && partition->state == PARTITION_READY) {
+        channel->engine->counters.scrub_divergences++;
+        partition->assert_wanted = true;
+    }
+}
+
+static void take_cached(struct channel *channel, const struct reply *reply)
+{
+    struct wire_event event;
+    const struct reply *cached = &reply->elements[6];
+    frame_unref(channel->cached);
+    channel->cached = NULL;
+    if (!cached->bytes || !wire_parse(cached->text, cached->bytes, &event) || event.kind != WIRE_EVENT)
+        return;
+    channel->cached = frame_copy(event.text, event.text_bytes);
+    channel->cached_until_ms = engine_now(channel->engine) + reply_number(reply, 7);
+}
+
+static void take_count(struct channel *channel, const struct reply *reply)
+{
+    struct wire_event event = {.kind = WIRE_COUNT};
+    event.version = reply_number(reply, 3) + 1; /* after all that was told until then */
+    event.count = reply_number(reply, 5);
+    if (event.version > channel->count_version)
+        apply_count(channel, &event);
+    channel->count_version = event.version - 1;
+    channel->total = event.count;
+}
+
+static void take_answer(struct channel *channel, const struct command *read, const struct reply *reply)
+{
+    struct partition *partition = channel->partition;
+    uint64_t version = reply_number(reply, 1), birth = reply_number(reply, 2), clock = reply_number(reply, 4);
+    uint64_t orders = version ? version : reply_number(reply, 3);
+    partition_note_clock(partition, read, clock);
+    if (orders < channel->version && !channel->rebased)
+        return; /* older than the view; what is wrong then, the heartbeat finds */
+    bool lost = !version || birth > channel->version;
+    if (channel->version && lost && has_remote(channel))
+        partition_note_loss(partition, clock);
+    take_cached(channel, reply);
+    if (channel->rebased)
+        channel->count_version = 0;
+    uint32_t generation = channel->generation;
+    take_count(channel, reply);
+    channel->version = orders;
+    channel->rebased = false;
+    if (channel->shown.has_roster && channel->generation == generation)
+        compare(channel, read, reply);
+    if (channel->generation == generation)
+        channel->confirmed = read->number && channel->subscribed;
+}
+
+static void on_read(struct command *command, const struct reply *reply)
+{
+    struct channel *channel = command->context;
+    channel->reads--;
+    enum answer answer = command_answer(command, reply);
+    if (!channel->open || channel->generation != command->generation) {
+        channel_maybe_idle(channel);
+        return;
+    }
+    channel->read_out = false;
+    if (answer != ANSWER_OK || reply->count < FIRST_FIELD) {
+        channel->read_again = true; /* with the next heartbeat, or when the partition is found again */
+        play_kept(channel, false);
+        return;
+    }
+    take_answer(channel, command, reply);
+    if (channel->generation != command->generation)
+        return;
+    bool again = channel->read_again;
+    channel->read_again = false;
+    play_kept(channel, true);
+    channel_answer_waiters(channel);
+    if (again && channel->open)
+        view_read(channel);
+}
+
+void view_read(struct channel *channel)
+{
+    struct partition *partition = channel->partition;
+    if (!channel->open)
+        return;
+    if (channel->read_out || partition->state != PARTITION_READY || partition->retired) {
+        channel->read_again = true;
+        return;
+    }
+    struct command *command = command_new(partition, SCRIPT_READ, on_read);
+    command->context = channel;
+    command->generation = channel->generation;
+    command->number = channel->subscribed;
+    command->flag = partition->waits;
+    args_add(&command->args, channel->key, channel->key_bytes);
+    channel->read_out = true;
+    channel->reads++;
+    channel->engine->counters.reads++;
+    command_send(command);
+}

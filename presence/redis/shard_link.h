@@ -1,0 +1,56 @@
+/* A shard's two connections, for commands and for the bus, to one instance that has shown itself to be a
+ * master: found, opened, authenticated, its scripts loaded; and found again when lost.
+ *
+ *   find ─▶ open commands ─▶ AUTH, ROLE, SCRIPT LOAD … ─▶ up ─▶ open bus ─▶ AUTH ─▶ bus up
+ *     ▲                                                    │
+ *     └───────────── wait a little ◀── lost, reset ◀───────┘
+ *
+ * The bus follows the commands: both speak to the same instance, always.
+ */
+#pragma once
+
+#include "presence/engine/engine.h"
+#include "presence/redis/connection.h"
+#include "presence/redis/finder.h"
+
+struct shard_link;
+
+struct shard_link_options {
+    const char *name;
+    const char *username;         /* NULL: the default user, or none */
+    const char *password;         /* NULL: no AUTH */
+    struct master_finder *finder; /* the link's to free */
+    uint32_t open_ms;             /* to be up after an attempt began: 3000 */
+    uint32_t retry_ms;            /* between attempts: 200, with jitter */
+    uint32_t quarantine_ms;       /* after an instance proved wrong: 2000 */
+};
+
+struct shard_link_events {
+    void (*up)(void *context);
+    void (*down)(void *context, const char *why); /* of what was up */
+    void (*reply)(void *context, const struct reply *reply);
+    void (*bus_up)(void *context);
+    void (*bus_down)(void *context, const char *why);
+    void (*bus_subscribed)(void *context, const char *topic);
+    void (*bus_message)(void *context, const char *topic, const char *message, size_t bytes);
+    void (*alarm)(
+        void *context, const char *why); /* an attempt failed for a reason that people must see to */
+};
+
+/* Begins at once. Copies its options. Never NULL. */
+struct shard_link *shard_link_new(uv_loop_t *loop, const struct shard_link_options *options,
+    const struct shard_link_events *events, void *context);
+
+/* Only while up. */
+void shard_link_send(struct shard_link *link, const struct engine_request *request);
+void shard_link_subscribe(struct shard_link *link, const char *topic);
+void shard_link_unsubscribe(struct shard_link *link, const char *topic);
+
+/* Gives up both connections, or the bus, without telling `down`, and begins anew. quarantine: not at once. */
+void shard_link_reset(struct shard_link *link, bool quarantine);
+void shard_link_bus_reset(struct shard_link *link);
+
+bool shard_link_confirmed(const struct shard_link *link);
+
+/* Closes; no callback comes any more; the memory goes with the loop's next turns. */
+void shard_link_free(struct shard_link *link);

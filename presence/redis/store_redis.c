@@ -1,0 +1,318 @@
+#include "presence/redis/store_redis.h"
+
+#include "presence/redis/shard_link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum {
+    TICK_MS = 20,
+    COMMAND_MS = 2000, /* a command unanswered for so long: the connection is given up */
+    ANSWER_MS = 1000,  /* presence.md, "Subscribing waits for the truth" */
+    OPEN_MS = 3000,
+    RETRY_MS = 200,
+    QUARANTINE_MS = 2000,
+};
+
+struct link_of {
+    struct store_redis *store;
+    unsigned shard;
+    struct shard_link *link;
+};
+
+/* The engine is the store; this is what stands behind it. */
+struct store_redis {
+    struct engine *engine;
+    struct store_operations operations; /* the engine's, but for free */
+    uv_loop_t *loop;
+    uv_timer_t tick;
+    struct link_of *links;
+    unsigned link_count;
+    void (*log)(void *context, enum engine_level level, const char *event, const char *text);
+    void *log_context;
+};
+
+/* ---- what the engine asks for ---- */
+
+static uint64_t now_ms(void *context)
+{
+    struct timespec now;
+    (void)context;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int64_t wall_us(void *context)
+{
+    struct timespec now;
+    (void)context;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static uint64_t random_number(void *context)
+{
+    uint64_t number;
+    (void)context;
+    if (getrandom(&number, sizeof number, 0) != sizeof number)
+        abort();
+    return number;
+}
+
+static void send_request(void *context, unsigned shard, const struct engine_request *request)
+{
+    struct store_redis *store = context;
+    shard_link_send(store->links[shard].link, request);
+}
+
+static void subscribe(void *context, unsigned shard, const char *topic)
+{
+    struct store_redis *store = context;
+    shard_link_subscribe(store->links[shard].link, topic);
+}
+
+static void unsubscribe(void *context, unsigned shard, const char *topic)
+{
+    struct store_redis *store = context;
+    shard_link_unsubscribe(store->links[shard].link, topic);
+}
+
+static void reset(void *context, unsigned shard, const char *why)
+{
+    struct store_redis *store = context;
+    (void)why; /* the engine has said it */
+    shard_link_reset(store->links[shard].link, false);
+}
+
+static void quarantine(void *context, unsigned shard, const char *why)
+{
+    struct store_redis *store = context;
+    (void)why;
+    shard_link_reset(store->links[shard].link, true);
+}
+
+static void reset_bus(void *context, unsigned shard, const char *why)
+{
+    struct store_redis *store = context;
+    (void)why;
+    shard_link_bus_reset(store->links[shard].link);
+}
+
+static bool is_confirmed(void *context, unsigned shard)
+{
+    struct store_redis *store = context;
+    return shard_link_confirmed(store->links[shard].link);
+}
+
+static void log_line(void *context, enum engine_level level, const char *event, const char *text)
+{
+    struct store_redis *store = context;
+    if (store->log)
+        store->log(store->log_context, level, event, text);
+}
+
+/* ---- what the links tell ---- */
+
+static void on_up(void *context)
+{
+    struct link_of *of = context;
+    engine_shard_up(of->store->engine, of->shard);
+}
+
+static void on_down(void *context, const char *why)
+{
+    struct link_of *of = context;
+    engine_shard_down(of->store->engine, of->shard, why);
+}
+
+static void on_reply(void *context, const struct reply *reply)
+{
+    struct link_of *of = context;
+    engine_reply(of->store->engine, of->shard, reply);
+}
+
+static void on_bus_up(void *context)
+{
+    struct link_of *of = context;
+    engine_bus_up(of->store->engine, of->shard);
+}
+
+static void on_bus_down(void *context, const char *why)
+{
+    struct link_of *of = context;
+    engine_bus_down(of->store->engine, of->shard, why);
+}
+
+static void on_bus_subscribed(void *context, const char *topic)
+{
+    struct link_of *of = context;
+    engine_bus_subscribed(of->store->engine, of->shard, topic);
+}
+
+static void on_bus_message(void *context, const char *topic, const char *message, size_t bytes)
+{
+    struct link_of *of = context;
+    engine_bus_message(of->store->engine, of->shard, topic, message, bytes);
+}
+
+static void on_alarm(void *context, const char *why)
+{
+    struct link_of *of = context;
+    log_line(of->store, ENGINE_ALARM, "redis.quarantine", why);
+}
+
+/* ---- making and freeing ---- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct store_redis *store = timer->data;
+    engine_tick(store->engine);
+}
+
+static void on_tick_closed(uv_handle_t *handle)
+{
+    struct store_redis *store = handle->data;
+    free(store->links);
+    free(store);
+}
+
+static struct store_redis *behind(struct store *store)
+{
+    return (struct store_redis *)((char *)store->operations - offsetof(struct store_redis, operations));
+}
+
+static void free_store(struct store *face)
+{
+    struct store_redis *store = behind(face);
+    for (unsigned i = 0; i < store->link_count; i++)
+        shard_link_free(store->links[i].link);
+    engine_free(store->engine);
+    uv_close((uv_handle_t *)&store->tick, on_tick_closed);
+}
+
+struct engine *store_redis_engine(struct store *face)
+{
+    return behind(face)->engine;
+}
+
+static int check(const struct store_redis_options *options, char *problem, size_t bytes)
+{
+    struct redis_address address;
+    size_t prefix = strlen(options->prefix);
+    if (!prefix || prefix > 100 || strpbrk(options->prefix, "{} \n")) {
+        snprintf(problem, bytes, "redis.prefix: must be 1 to 100 characters without braces and blanks");
+        return -EINVAL;
+    }
+    if (options->lease_ms < 4 * options->heartbeat_ms) {
+        snprintf(problem, bytes, "presence.lease_ms: must be at least four times presence.heartbeat_ms");
+        return -EINVAL;
+    }
+    if (!options->shard_count || !options->partitions || strchr(options->cluster, '\n')) {
+        snprintf(problem, bytes, "redis.shards: must name at least one shard");
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < options->shard_count; i++) {
+        if (redis_address_parse(options->shards[i].address, &address)) {
+            snprintf(problem, bytes,
+                "redis.shards[%u].address: must be host:port, [IPv6]:port or unix:/path, not \"%.100s\"", i,
+                options->shards[i].address);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static struct engine *make_engine(struct store_redis *store, const struct store_redis_options *options,
+    const struct store_observer *observer, void *observer_context)
+{
+    static const struct engine_io io = {
+        .now_ms = now_ms,
+        .random = random_number,
+        .wall_us = wall_us,
+        .send = send_request,
+        .bus_subscribe = subscribe,
+        .bus_unsubscribe = unsubscribe,
+        .reset = reset,
+        .bus_reset = reset_bus,
+        .quarantine = quarantine,
+        .confirmed = is_confirmed,
+        .log = log_line,
+    };
+    const char **names = calloc(options->shard_count, sizeof *names);
+    if (!names)
+        abort();
+    for (unsigned i = 0; i < options->shard_count; i++)
+        names[i] = options->shards[i].name;
+    struct engine_options engine = {
+        .prefix = options->prefix,
+        .cluster = options->cluster,
+        .edge_name = options->edge_name,
+        .shards = names,
+        .shard_count = options->shard_count,
+        .partitions = options->partitions,
+        .heartbeat_ms = options->heartbeat_ms,
+        .lease_ms = options->lease_ms,
+        .scrub_ms = options->scrub_ms,
+        .data_ttl_ms = options->data_ttl_ms,
+        .command_ms = COMMAND_MS,
+        .answer_ms = ANSWER_MS,
+        .outbox = options->outbox,
+    };
+    struct engine *made = engine_new(&engine, &io, store, observer, observer_context);
+    free(names);
+    return made;
+}
+
+static void make_link(struct store_redis *store, unsigned shard, const struct store_redis_shard *of)
+{
+    static const struct shard_link_events events = {
+        on_up, on_down, on_reply, on_bus_up, on_bus_down, on_bus_subscribed, on_bus_message, on_alarm};
+    struct redis_address address;
+    redis_address_parse(of->address, &address);
+    struct shard_link_options options = {
+        .name = of->name,
+        .username = of->username,
+        .password = of->password,
+        .finder = master_finder_fixed_new(&address),
+        .open_ms = OPEN_MS,
+        .retry_ms = RETRY_MS,
+        .quarantine_ms = QUARANTINE_MS,
+    };
+    store->links[shard] = (struct link_of){store, shard, NULL};
+    store->links[shard].link = shard_link_new(store->loop, &options, &events, &store->links[shard]);
+}
+
+int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
+    const struct store_observer *observer, void *observer_context, struct store **made, char *problem,
+    size_t problem_bytes)
+{
+    int error = check(options, problem, problem_bytes);
+    if (error)
+        return error;
+    struct store_redis *store = calloc(1, sizeof *store);
+    if (!store)
+        abort();
+    store->loop = loop;
+    store->log = options->log;
+    store->log_context = options->log_context;
+    store->link_count = options->shard_count;
+    store->links = calloc(options->shard_count, sizeof *store->links);
+    if (!store->links)
+        abort();
+    store->engine = make_engine(store, options, observer, observer_context);
+    struct store *face = engine_store(store->engine);
+    store->operations = *face->operations;
+    store->operations.free = free_store;
+    face->operations = &store->operations;
+    for (unsigned i = 0; i < options->shard_count; i++)
+        make_link(store, i, &options->shards[i]);
+    uv_timer_init(loop, &store->tick);
+    store->tick.data = store;
+    uv_timer_start(&store->tick, on_tick, TICK_MS, TICK_MS);
+    *made = face;
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* The store of a fleet: presence/store.h over Redis, as presence.md has it. It joins the engine
+ * (presence/engine/), which knows what to say, and the links (shard_link.h), which say it.
+ *
+ * Thread: that of the loop. The process has to ignore SIGPIPE, as whoever writes to sockets.
+ */
+#pragma once
+
+#include "presence/engine/engine.h"
+#include "presence/store.h"
+
+#include <uv.h>
+
+struct store_redis_shard {
+    const char *name;
+    const char *address;  /* "host:port", "[v6]:port" or "unix:/path" */
+    const char *username; /* NULL: the default user */
+    const char *password; /* NULL: no AUTH */
+};
+
+struct store_redis_options {
+    const char *cluster; /* redis.cluster: every stamp names it */
+    const char *prefix;  /* redis.prefix: of all keys; 1 to 100 characters, no braces */
+    const char *edge_name;
+    const struct store_redis_shard *shards;
+    unsigned shard_count;
+    unsigned partitions;   /* 64 */
+    uint32_t heartbeat_ms; /* 2500 */
+    uint32_t lease_ms;     /* 10000; at least 4 heartbeats */
+    uint32_t scrub_ms;     /* 60000 */
+    uint32_t data_ttl_ms;  /* 600000 */
+    bool outbox;           /* keep transitions for webhooks */
+    /* Lines for the log. May be NULL. `event` does not change, `text` is a sentence. */
+    void (*log)(void *context, enum engine_level level, const char *event, const char *text);
+    void *log_context;
+};
+
+/* Makes the store and begins to connect; it is usable at once, in whatever state Redis is. Copies its options.
+ * 0, or -EINVAL with a sentence in `problem` (of problem_bytes). Free with store_free(); the loop has to run
+ * on until its handles are closed. */
+int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
+    const struct store_observer *observer, void *observer_context, struct store **store, char *problem,
+    size_t problem_bytes);
+
+/* Of a store made by store_redis_new(): for metrics, /readyz, retiring, tests. */
+struct engine *store_redis_engine(struct store *store);
