@@ -1,7 +1,7 @@
 /* The configuration: read once, checked whole, immutable afterwards and so free to read from any thread.
  *
  * The file is JSON; lines whose first characters (after white space) are // are comments. Every key, with its
- * type, default, range, unit and sentence, stands in one table (config_table.c); the checks, `rollcall
+ * type, default, range, unit and sentence, stands in one table (config_table*.c); the checks, `rollcall
  * --explain` and conf/rollcall.schema.json are made from it. Defaults: a file that says `{}` is a valid
  * configuration.
  */
@@ -32,6 +32,8 @@ struct config_limits { /* 0 is unlimited */
     uint32_t channels_per_connection;
     uint32_t user_id_chars;
     uint32_t user_info_bytes;
+    uint32_t watchlist_users;
+    uint32_t cache_ttl_s; /* never 0 */
 };
 
 /* Counters of an app, changed by every worker; they live as long as the configuration. Any thread. */
@@ -39,14 +41,40 @@ struct app_counters {
     atomic_uint connections;
 };
 
-struct app {
-    char *id;
+/* One pair; an app has several while it changes from an old one to a new. */
+struct app_key {
     char *key;
     char *secret;
+};
+
+struct app {
+    char *id;
+    char *key, *secret; /* the same as those of keys[0] */
+    struct app_key *keys;
+    size_t key_count; /* at least 1 */
     bool enabled;
     bool client_events;
+    bool subscription_counts;
+    bool user_authentication;
+    bool require_authorization;
+    uint32_t authorization_timeout_ms;
+    char **allowed_origins; /* patterns, for config_origin_allowed(); none: all may */
+    size_t allowed_origin_count;
     struct config_limits limits;
     struct app_counters *counters;
+};
+
+/* A Redis of a fleet: at a fixed address, or under Sentinel. */
+struct config_shard {
+    char *name;
+    char *address;             /* for config_endpoint_split(); "": under Sentinel */
+    char *username, *password; /* "": the default user; none */
+    struct {
+        char *master;     /* "": at an address */
+        char **addresses; /* as above */
+        size_t address_count;
+        char *username, *password;
+    } sentinel;
 };
 
 struct config_index;
@@ -63,6 +91,7 @@ struct config {
             uint16_t port;
             bool enabled;
         } admin;
+        uint32_t connections; /* of the process; a 0 in the file has become what the descriptors allow */
         uint32_t activity_timeout_s;
         uint32_t ping_after_ms;
         uint32_t pong_timeout_ms;
@@ -84,17 +113,29 @@ struct config {
     } edge;
     struct {
         enum { PRESENCE_MEMORY, PRESENCE_REDIS } store;
+        uint32_t partitions;
+        uint32_t heartbeat_ms; /* H of presence.md; L, S and D are the next three */
+        uint32_t lease_ms;
+        uint32_t scrub_ms;
+        uint32_t data_ttl_ms;
     } presence;
+    struct {
+        char *cluster;
+        char *prefix; /* of all keys; no braces */
+        struct config_shard *shards;
+        size_t shard_count; /* 0 with PRESENCE_MEMORY, at least 1 with PRESENCE_REDIS */
+    } redis;
     struct {
         int level;  /* enum log_level */
         int format; /* enum log_format */
     } log;
-    struct app *apps;
+    char *include;    /* as written; the apps of its files are in the list below */
+    struct app *apps; /* those of the file, then those of the included files in the order of their names */
     size_t app_count;
-    struct config_index *index; /* apps by key and by id; private to config.c */
+    struct config_index *index; /* private to config_index.c */
 };
 
-/* Reads and checks a file (at most 16 MiB). On success returns 0 and *config, to be freed with config_free().
+/* Reads and checks a file (at most 16 MiB, and as much in the files that it includes). On success returns 0 and *config, to be freed with config_free().
  * Otherwise a negative errno (of reading the file; -EINVAL when it was read), and the problems, all that were
  * found, up to a hundred in words and the rest counted, are printed to `errors`, one a line:
  * conf/x.json:12: edge.listen[0].port: must be a whole number from 0 to 65535, but is 70000
@@ -108,10 +149,28 @@ int config_parse(const char *text, size_t length, const char *name, struct confi
 /* Overwrites the secrets before it frees them. NULL is ignored. */
 void config_free(struct config *config);
 
-/* The app of that key (as in ws://host/app/KEY), or of that id; NULL if there is none. Keys and ids are
- * compared whole. A hash lookup; any thread. The app lives as long as the configuration. */
+/* The app of that key (as in ws://host/app/KEY, percent-decoded), or of that id; NULL if there is none. Keys
+ * and ids are compared whole. A hash lookup; any thread. The app lives as long as the configuration. */
 const struct app *config_app_by_key(const struct config *config, const char *key, size_t length);
 const struct app *config_app_by_id(const struct config *config, const char *id, size_t length);
+
+/* The pair of a key, to check a signature with, and in *app whose it is. NULL in both if there is none. As
+ * above. */
+const struct app_key *config_key_find(
+    const struct config *config, const char *key, size_t length, const struct app **app);
+
+/* Whether a page of that origin (the value of the header Origin; NULL: there was none, so it is no browser)
+ * may use the app. Any thread. */
+bool config_origin_allowed(const struct app *app, const char *origin, size_t length);
+
+/* Where a Redis or a Sentinel listens. */
+struct config_endpoint {
+    char host[254]; /* a name, an address without brackets, or the path of a socket */
+    uint16_t port;  /* 0: a socket of the file system */
+};
+
+/* Takes "host:port", "[v6]:port" or "unix:/path" apart. False: it is none of these. Any thread. */
+bool config_endpoint_split(const char *text, struct config_endpoint *endpoint);
 
 /* The reference of all keys, as text. */
 void config_explain(FILE *out);

@@ -24,8 +24,9 @@ static void print_wrapped(FILE *out, const char *text)
 
 static void print_number(FILE *out, const struct config_key *key)
 {
-    fprintf(out, "whole number%s%s from ", key->unit ? ", " : "", key->unit ? key->unit : "");
-    fprintf(out, "%ju to %ju", (uintmax_t)key->min, (uintmax_t)key->max);
+    fprintf(out, "whole number from %ju to %ju", (uintmax_t)key->min, (uintmax_t)key->max);
+    if (key->unit)
+        fprintf(out, " %s", key->unit);
     if (key->zero)
         fprintf(out, "; 0: %s", key->zero);
     fprintf(out, "; default %ju", (uintmax_t)key->number);
@@ -41,10 +42,33 @@ static void print_choices(FILE *out, const struct config_key *key)
 static void print_text(FILE *out, const struct config_key *key, const char *kind)
 {
     fprintf(out, "%s of %ju to %ju bytes", kind, (uintmax_t)key->min, (uintmax_t)key->max);
+    if (key->text && strlen(key->text) >= key->min)
+        fprintf(out, "; default \"%s\"", key->text);
+    else if (!key->required && !key->unless)
+        fputs("; default: none", out);
+}
+
+static void print_list(FILE *out, const struct config_key *key)
+{
+    fprintf(out, "list of %ju to %ju ", (uintmax_t)key->min, (uintmax_t)key->max);
+    if (key->item)
+        fprintf(out, "texts, each of %ju to %ju bytes", (uintmax_t)key->item->min, (uintmax_t)key->item->max);
+    else
+        fputs("objects", out);
+    if (!key->required)
+        fprintf(out, "; default: %s", key->number ? "one, of defaults" : "none");
+}
+
+static void print_neighbours(FILE *out, const struct config_key *key)
+{
     if (key->required)
         fputs("; required", out);
-    else if (key->text)
-        fprintf(out, "; default \"%s\"", key->text);
+    if (key->unless)
+        fprintf(out, "; required unless \"%s\" is there", key->unless);
+    if (key->needs)
+        fprintf(out, "; together with \"%s\"", key->needs);
+    if (key->excludes)
+        fprintf(out, "; not beside \"%s\"", key->excludes);
 }
 
 static void print_kind(FILE *out, const struct config_key *key)
@@ -68,13 +92,13 @@ static void print_kind(FILE *out, const struct config_key *key)
         print_choices(out, key);
         break;
     case CONFIG_OBJECT:
-        fputs("object", out);
+        fputs(key->optional ? "object; default: none" : "object", out);
         break;
     case CONFIG_LIST:
-        fprintf(out, "list of %ju to %ju objects; default: %s", (uintmax_t)key->min, (uintmax_t)key->max,
-            key->number ? "one, of defaults" : "none");
+        print_list(out, key);
         break;
     }
+    print_neighbours(out, key);
     fputc('\n', out);
 }
 

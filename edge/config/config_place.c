@@ -140,7 +140,8 @@ static const char *enter(struct scanner *s, const struct config_place *step)
     return step->key ? enter_key(s, step->key) : enter_item(s, step->index);
 }
 
-unsigned config_place_line(const struct config_place *place, const char *text, size_t length)
+/* The position of the place, or of the innermost thing around it that is there; *all says which. */
+static const char *find(const struct config_place *place, const char *text, size_t length, bool *all)
 {
     const struct config_place *steps[DEPTH_MAX];
     size_t depth = 0;
@@ -150,13 +151,36 @@ unsigned config_place_line(const struct config_place *place, const char *text, s
     skip_space(&s);
     const char *found = s.at;
     while (depth > 0) {
-        const char *next = enter(&s, steps[--depth]);
+        const char *next = enter(&s, steps[depth - 1]);
         if (!next)
             break;
         found = next;
+        depth--;
     }
+    *all = depth == 0;
+    return found;
+}
+
+unsigned config_place_line(const struct config_place *place, const char *text, size_t length)
+{
+    bool all;
+    const char *found = find(place, text, length, &all);
     unsigned line = 1;
     for (const char *c = text; c < found; c++)
         line += *c == '\n';
     return line;
+}
+
+bool config_place_is_there(const struct config_place *place, const char *text, size_t length)
+{
+    bool all;
+    find(place, text, length, &all);
+    return all;
+}
+
+size_t config_place_file(const struct config_place *place)
+{
+    while (place->parent)
+        place = place->parent;
+    return place->index;
 }

@@ -9,37 +9,66 @@
 
 enum { TEXT_BYTES_SHOWN = 40, NAME_BYTES_COMPARED = 64 };
 
+/* Takes the words over. */
+static void keep(struct config_reading *reading, size_t file, unsigned line, struct buffer *words)
+{
+    for (char *c = words->bytes; c < words->bytes + words->length; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?'; /* names of files and variables are shown as they are: keep it one line */
+    buffer_add(words, "", 1);
+    size_t order = reading->problem_count++;
+    reading->problems[order] =
+        (struct config_problem){.file = file, .line = line, .order = order, .words = words->bytes};
+}
+
+static void add_words(struct buffer *words, const char *format, va_list arguments)
+{
+    char *said;
+    if (vasprintf(&said, format, arguments) < 0)
+        abort();
+    buffer_add_string(words, said);
+    free(said);
+}
+
 void config_complain(
     struct config_reading *reading, const struct config_place *place, const char *format, ...)
 {
-    size_t order = reading->problem_count++;
-    if (order >= CONFIG_PROBLEMS_MAX)
+    if (reading->problem_count >= CONFIG_PROBLEMS_MAX) {
+        reading->problem_count++;
         return;
+    }
     struct buffer words = {0};
     config_place_print(place, &words);
     if (words.length > 0)
         buffer_add_string(&words, ": ");
-    char *said;
     va_list arguments;
     va_start(arguments, format);
-    if (vasprintf(&said, format, arguments) < 0)
-        abort();
+    add_words(&words, format, arguments);
     va_end(arguments);
-    for (char *c = said; *c; c++) /* names of files and variables are shown as they are: keep it one line */
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    buffer_add(&words, said, strlen(said) + 1);
-    free(said);
-    reading->problems[order] = (struct config_problem){
-        .line = config_place_line(place, reading->text, reading->length),
-        .order = order,
-        .words = words.bytes,
-    };
+    size_t file = config_place_file(place);
+    const struct config_file *text = &reading->files[file];
+    keep(reading, file, config_place_line(place, text->text, text->length), &words);
+}
+
+void config_complain_at(struct config_reading *reading, size_t file, unsigned line, const char *format, ...)
+{
+    if (reading->problem_count >= CONFIG_PROBLEMS_MAX) {
+        reading->problem_count++;
+        return;
+    }
+    struct buffer words = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    add_words(&words, format, arguments);
+    va_end(arguments);
+    keep(reading, file, line, &words);
 }
 
 static int compare_problems(const void *a, const void *b)
 {
     const struct config_problem *left = a, *right = b;
+    if (left->file != right->file)
+        return left->file < right->file ? -1 : 1;
     if (left->line != right->line)
         return left->line < right->line ? -1 : 1;
     return left->order < right->order ? -1 : left->order > right->order;
@@ -53,11 +82,11 @@ void config_problems_print(struct config_reading *reading, FILE *errors)
     qsort(reading->problems, kept, sizeof(reading->problems[0]), compare_problems);
     for (size_t i = 0; i < kept; i++) {
         const struct config_problem *problem = &reading->problems[i];
-        fprintf(errors, "%s:%u: %s\n", reading->name, problem->line, problem->words);
+        fprintf(errors, "%s:%u: %s\n", reading->files[problem->file].name, problem->line, problem->words);
         free(problem->words);
     }
     if (reading->problem_count > kept)
-        fprintf(errors, "%s: and %zu more problems\n", reading->name, reading->problem_count - kept);
+        fprintf(errors, "%s: and %zu more problems\n", reading->files[0].name, reading->problem_count - kept);
     reading->problem_count = 0;
 }
 

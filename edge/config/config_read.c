@@ -159,8 +159,7 @@ static bool read_choice(struct config_reading *reading, const struct config_key 
     return false;
 }
 
-/* Of an object, or of an item of a list. */
-static void read_object(struct config_reading *reading, const struct config_key *key, json_t *value,
+void config_read_object(struct config_reading *reading, const struct config_key *key, json_t *value,
     const struct config_place *place, void *base)
 {
     if (!value || json_is_object(value)) {
@@ -174,14 +173,26 @@ static void read_object(struct config_reading *reading, const struct config_key 
         store_nothing(inner, base);
 }
 
+static bool read_scalar(struct config_reading *reading, const struct config_key *key, json_t *value,
+    const struct config_place *place, void *base);
+
+static void read_item(struct config_reading *reading, const struct config_key *list, json_t *value,
+    const struct config_place *place, void *base)
+{
+    if (!list->item)
+        config_read_object(reading, list, value, place, base);
+    else if (!read_scalar(reading, list->item, value, place, base))
+        store_nothing(list->item, base);
+}
+
 static void read_list(struct config_reading *reading, const struct config_key *key, json_t *value,
     const struct config_place *place, void *base)
 {
     size_t count = value ? json_array_size(value) : (size_t)key->number;
     if (value && (!json_is_array(value) || count < key->min || count > key->max)) {
         struct buffer expected = {0};
-        buffer_printf(
-            &expected, "must be a list of %ju to %ju objects", (uintmax_t)key->min, (uintmax_t)key->max);
+        buffer_printf(&expected, "must be a list of %ju to %ju %s", (uintmax_t)key->min, (uintmax_t)key->max,
+            key->item ? "texts" : "objects");
         if (!json_is_array(value)) {
             complain_of_value(reading, place, &expected, value);
         } else {
@@ -197,7 +208,7 @@ static void read_list(struct config_reading *reading, const struct config_key *k
     *(size_t *)((char *)base + key->count_offset) = count;
     for (size_t i = 0; i < count; i++) {
         struct config_place item = {.parent = place, .index = i};
-        read_object(reading, key, json_array_get(value, i), &item, items + i * key->item_bytes);
+        read_item(reading, key, json_array_get(value, i), &item, items + i * key->item_bytes);
     }
 }
 
@@ -223,28 +234,54 @@ static bool read_scalar(struct config_reading *reading, const struct config_key 
     abort();
 }
 
-static void read_key(struct config_reading *reading, const struct config_key *key, json_t *value,
-    const struct config_place *around, void *base)
-{
-    struct config_place place = {.parent = around, .key = key->name};
-    if (key->type == CONFIG_OBJECT)
-        read_object(reading, key, value, &place, base);
-    else if (key->type == CONFIG_LIST)
-        read_list(reading, key, value, &place, base);
-    else if (!value)
-        store_default(key, base);
-    else if (!read_scalar(reading, key, value, &place, base))
-        store_nothing(key, base);
-    if (!value && key->required)
-        config_complain(reading, &place, "is missing; it has no default");
-}
-
-static const struct config_key *table_find(const struct config_key *keys, const char *name)
+const struct config_key *config_table_find(const struct config_key *keys, const char *name)
 {
     for (const struct config_key *key = keys; key->name; key++)
         if (strcmp(key->name, name) == 0)
             return key;
     return NULL;
+}
+
+static bool is_missing(const struct config_key *key, json_t *object)
+{
+    return !json_object_get(object, key->name) &&
+           (key->required || (key->unless && !json_object_get(object, key->unless)));
+}
+
+/* What the table says of a key and its neighbours. */
+static void check_neighbours(struct config_reading *reading, const struct config_key *keys,
+    const struct config_key *key, json_t *object, const struct config_place *place)
+{
+    bool there = json_object_get(object, key->name);
+    if (is_missing(key, object)) {
+        if (key->required)
+            config_complain(reading, place, "is missing; it has no default");
+        else
+            config_complain(
+                reading, place, "is missing, and so is \"%s\"; one of the two is needed", key->unless);
+    }
+    if (there && key->excludes && json_object_get(object, key->excludes))
+        config_complain(reading, place, "cannot stand beside \"%s\"; choose one", key->excludes);
+    if (there && key->needs && !json_object_get(object, key->needs) &&
+        !is_missing(config_table_find(keys, key->needs), object))
+        config_complain(reading, place, "needs \"%s\" beside it", key->needs);
+}
+
+static void read_key(struct config_reading *reading, const struct config_key *key, json_t *value,
+    const struct config_place *place, void *base)
+{
+    bool left_out = key->type == CONFIG_OBJECT && key->optional && !value;
+    bool refused = false;
+    if (key->type == CONFIG_OBJECT && !left_out)
+        config_read_object(reading, key, value, place, base);
+    else if (key->type == CONFIG_LIST)
+        read_list(reading, key, value, place, base);
+    else if (value)
+        refused = !read_scalar(reading, key, value, place, base);
+    else
+        store_default(key, base);
+    if (left_out || refused)
+        store_nothing(key, base);
 }
 
 static void complain_of_unknown(struct config_reading *reading, const struct config_key *keys,
@@ -269,10 +306,13 @@ void config_read(struct config_reading *reading, const struct config_key *keys, 
 {
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value) if (!table_find(keys, name))
+    json_object_foreach(object, name, value) if (!config_table_find(keys, name))
         complain_of_unknown(reading, keys, place, name);
-    for (const struct config_key *key = keys; key->name; key++)
-        read_key(reading, key, json_object_get(object, key->name), place, base);
+    for (const struct config_key *key = keys; key->name; key++) {
+        struct config_place inner = {.parent = place, .key = key->name};
+        read_key(reading, key, json_object_get(object, key->name), &inner, base);
+        check_neighbours(reading, keys, key, object, &inner);
+    }
 }
 
 static void release_text(const struct config_key *key, void *base)
@@ -288,8 +328,13 @@ static void release_list(const struct config_key *key, void *base)
 {
     char **items = field(key, base);
     size_t *count = (size_t *)((char *)base + key->count_offset);
-    for (size_t i = 0; i < *count; i++)
-        config_release(key->keys, *items + i * key->item_bytes);
+    for (size_t i = 0; i < *count; i++) {
+        void *item = *items + i * key->item_bytes;
+        if (!key->item)
+            config_release(key->keys, item);
+        else
+            release_text(key->item, item); /* items are texts */
+    }
     free(*items);
     *items = NULL;
     *count = 0;

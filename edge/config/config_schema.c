@@ -3,6 +3,7 @@
 #include "edge/config/config_table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static json_t *must(json_t *value)
 {
@@ -12,6 +13,7 @@ static json_t *must(json_t *value)
 }
 
 static json_t *describe_keys(const struct config_key *keys);
+static void describe_type(const struct config_key *key, json_t *schema);
 
 static void describe_number(const struct config_key *key, json_t *schema)
 {
@@ -35,7 +37,7 @@ static void describe_text(const struct config_key *key, json_t *schema)
     if (key->min > 0)
         json_object_set_new(schema, "minLength", must(json_integer(1)));
     json_object_set_new(schema, "maxLength", must(json_integer((json_int_t)key->max)));
-    if (key->text)
+    if (key->text && strlen(key->text) >= key->min)
         json_object_set_new(schema, "default", must(json_string(key->text)));
 }
 
@@ -67,7 +69,10 @@ static void describe_list(const struct config_key *key, json_t *schema)
     json_object_set_new(schema, "type", must(json_string("array")));
     json_object_set_new(schema, "minItems", must(json_integer((json_int_t)key->min)));
     json_object_set_new(schema, "maxItems", must(json_integer((json_int_t)key->max)));
-    json_object_set_new(schema, "items", describe_keys(key->keys));
+    json_t *items = key->item ? must(json_object()) : describe_keys(key->keys);
+    if (key->item)
+        describe_type(key->item, items);
+    json_object_set_new(schema, "items", items);
 }
 
 static json_t *description(const struct config_key *key)
@@ -78,10 +83,8 @@ static json_t *description(const struct config_key *key)
         key->unit && key->zero ? "; " : "", key->zero ? "0: " : "", key->zero ? key->zero : ""));
 }
 
-static json_t *describe_key(const struct config_key *key)
+static void describe_type(const struct config_key *key, json_t *schema)
 {
-    json_t *schema = key->type == CONFIG_OBJECT ? describe_keys(key->keys) : must(json_object());
-    json_object_set_new(schema, "description", description(key));
     switch (key->type) {
     case CONFIG_NUMBER:
         describe_number(key, schema);
@@ -106,22 +109,56 @@ static json_t *describe_key(const struct config_key *key)
     case CONFIG_OBJECT:
         break;
     }
+}
+
+static json_t *describe_key(const struct config_key *key)
+{
+    json_t *schema = key->type == CONFIG_OBJECT ? describe_keys(key->keys) : must(json_object());
+    json_object_set_new(schema, "description", description(key));
+    describe_type(key, schema);
     return schema;
+}
+
+/* What holds between the keys of one object. */
+struct rules {
+    json_t *required, *all_of, *dependent;
+};
+
+static void add_rules(const struct config_key *key, struct rules *rules)
+{
+    if (key->required)
+        json_array_append_new(rules->required, must(json_string(key->name)));
+    if (key->unless)
+        json_array_append_new(rules->all_of, must(json_pack("{s:[{s:[s]}, {s:[s]}]}", "anyOf", "required",
+                                                 key->name, "required", key->unless)));
+    if (key->excludes)
+        json_array_append_new(
+            rules->all_of, must(json_pack("{s:{s:[s, s]}}", "not", "required", key->name, key->excludes)));
+    if (key->needs)
+        json_object_set_new(rules->dependent, key->name, must(json_pack("[s]", key->needs)));
+}
+
+/* Takes the rule over. */
+static void set_rule(json_t *schema, const char *name, json_t *rule, size_t size)
+{
+    if (size > 0)
+        json_object_set_new(schema, name, rule);
+    else
+        json_decref(rule);
 }
 
 static json_t *describe_keys(const struct config_key *keys)
 {
     json_t *properties = must(json_object());
-    json_t *required = must(json_array());
+    struct rules rules = {must(json_array()), must(json_array()), must(json_object())};
     for (const struct config_key *key = keys; key->name; key++) {
         json_object_set_new(properties, key->name, describe_key(key));
-        if (key->required)
-            json_array_append_new(required, must(json_string(key->name)));
+        add_rules(key, &rules);
     }
     json_t *schema = must(json_pack("{s:s, s:b}", "type", "object", "additionalProperties", 0));
-    if (json_array_size(required) > 0)
-        json_object_set(schema, "required", required);
-    json_decref(required);
+    set_rule(schema, "required", rules.required, json_array_size(rules.required));
+    set_rule(schema, "allOf", rules.all_of, json_array_size(rules.all_of));
+    set_rule(schema, "dependentRequired", rules.dependent, json_object_size(rules.dependent));
     json_object_set_new(schema, "properties", properties);
     return schema;
 }
@@ -130,7 +167,7 @@ void config_schema(FILE *out)
 {
     json_t *schema = must(json_pack("{s:s, s:s, s:s}", "$schema",
         "https://json-schema.org/draft/2020-12/schema", "title", "Rollcall's configuration", "description",
-        "Made by rollcall --schema from the table in edge/config/config_table.c; comment lines are taken out "
+        "Made by rollcall --schema from the tables in edge/config; comment lines are taken out "
         "before checking."));
     json_t *keys = describe_keys(config_table);
     json_object_update(schema, keys);

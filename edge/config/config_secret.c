@@ -3,10 +3,8 @@
 #include "edge/config/config_table.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* A copy of a secret of the right length, or NULL after a complaint; `source` names where it came from. */
@@ -34,32 +32,16 @@ static char *from_environment(struct config_reading *reading, const struct confi
     return NULL;
 }
 
-/* Reads at most `size` bytes. Returns how many, or a negative errno. Only of regular files: anything else
- * could block, or never end. */
-static ssize_t read_regular_file(const char *path, char *bytes, size_t size)
+/* Reads at most `size` bytes. Returns how many, or a negative errno. */
+static ssize_t read_secret_file(const char *path, char *bytes, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = config_file_open(path);
     if (fd < 0)
-        return -errno;
-    struct stat status;
-    ssize_t got = -EINVAL;
-    if (fstat(fd, &status) < 0)
-        got = -errno;
-    else if (S_ISREG(status.st_mode) && (got = read(fd, bytes, size)) < 0)
-        got = -errno;
+        return fd;
+    ssize_t got = read(fd, bytes, size);
+    int error = errno;
     close(fd);
-    return got;
-}
-
-/* A path in the folder of the configuration, unless it is absolute. To be freed. */
-static char *resolve(const char *configuration, const char *path)
-{
-    const char *slash = strrchr(configuration, '/');
-    int folder = path[0] == '/' || !slash ? 0 : (int)(slash - configuration) + 1;
-    char *resolved;
-    if (asprintf(&resolved, "%.*s%s", folder, configuration, path) < 0)
-        abort();
-    return resolved;
+    return got < 0 ? -error : got;
 }
 
 static size_t length_without_newline(const char *bytes, size_t length)
@@ -75,8 +57,8 @@ static char *from_file(struct config_reading *reading, const struct config_key *
     const struct config_place *place, const char *named)
 {
     char bytes[4096], *secret = NULL;
-    char *path = resolve(reading->name, named);
-    ssize_t got = read_regular_file(path, bytes, sizeof(bytes));
+    char *path = config_file_resolve(reading->files[config_place_file(place)].name, named);
+    ssize_t got = read_secret_file(path, bytes, sizeof(bytes));
     if (got == -EINVAL) {
         config_complain(reading, place, "%s is not a regular file", path);
     } else if (got < 0) {

@@ -1,25 +1,11 @@
-/* Every key of the configuration. Where a default is not ours to choose, its source stands beside it. */
-#include "edge/config/config_table.h"
+/* Every key of the configuration; those of apps and of fleets in files of their own. Where a default is not ours
+ * to choose, its source stands beside it. */
+#include "edge/config/config_table_parts.h"
 
 #include "edge/base/log.h"
-#include "edge/config/config.h"
 
-#define AT(type, member) .offset = offsetof(type, member), .bytes = sizeof(((type *)0)->member)
 #define EDGE(member) AT(struct config, edge.member)
-#define LIMIT(member) AT(struct app, limits.member)
-#define ITEMS(type, list, count, item)                                                                       \
-    .offset = offsetof(type, list), .bytes = sizeof(((type *)0)->list),                                      \
-    .count_offset = offsetof(type, count), .item_bytes = sizeof(item)
 
-#define KIB UINT64_C(1024)
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-#define MINUTES (60 * UINT64_C(1000)) /* in ms */
-
-/* The rates are kept in thousandths of a token in 32 bits (edge/base/rate.h). */
-#define RATE_MAX 1000000
-
-static const char *const store_names[] = {[PRESENCE_MEMORY] = "memory", [PRESENCE_REDIS] = "redis", NULL};
 static const char *const level_names[] = {[LOG_LEVEL_DEBUG] = "debug",
     [LOG_LEVEL_INFO] = "info",
     [LOG_LEVEL_WARN] = "warn",
@@ -108,6 +94,14 @@ static const struct config_key edge_keys[] = {
         .check = config_check_path_prefix,
         .sentence = "In front of /app and /apps, for a balancer that shares the host name; like /realtime."},
     {.name = "admin", .type = CONFIG_OBJECT, .keys = admin_keys, .sentence = "The listener for operators."},
+    {.name = "connections",
+        .type = CONFIG_NUMBER,
+        EDGE(connections),
+        .max = UINT32_MAX,
+        .zero = "as many as the limit of open files allows, with a reserve",
+        .sentence =
+            "Connections of clients, of all apps together; 4100 above that, and clients try again. "
+            "The limit of open files (ulimit -n) also pays for back ends and for the process itself."},
     {.name = "activity_timeout_s", /* protocol.md: 120, never 0 (pusher-js throws) */
         .type = CONFIG_NUMBER,
         EDGE(activity_timeout_s),
@@ -258,16 +252,6 @@ static const struct config_key edge_keys[] = {
     {0},
 };
 
-static const struct config_key presence_keys[] = {
-    {.name = "store",
-        .type = CONFIG_CHOICE,
-        AT(struct config, presence.store),
-        .text = "memory",
-        .choices = store_names,
-        .sentence = "Where channels and members are kept: in this process, or in Redis for a fleet."},
-    {0},
-};
-
 static const struct config_key log_keys[] = {
     {.name = "level",
         .type = CONFIG_CHOICE,
@@ -284,152 +268,27 @@ static const struct config_key log_keys[] = {
     {0},
 };
 
-/* Defaults that are not 0 (unlimited): protocol.md, "Limits at Pusher", unless said. */
-static const struct config_key limit_keys[] = {
-    {.name = "connections",
-        .type = CONFIG_NUMBER,
-        LIMIT(connections),
-        .max = UINT32_MAX,
-        .zero = "unlimited",
-        .sentence = "Connections of the app on this edge; 4004 above that."},
-    {.name = "presence_members",
-        .type = CONFIG_NUMBER,
-        LIMIT(presence_members),
-        .max = UINT32_MAX,
-        .number = 100,
-        .zero = "unlimited",
-        .sentence = "Distinct users of a presence channel."},
-    {.name = "client_events_per_second",
-        .type = CONFIG_NUMBER,
-        LIMIT(client_events_per_second),
-        .unit = "a second",
-        .max = RATE_MAX,
-        .number = 10,
-        .zero = "unlimited",
-        .sentence = "Client events of one connection; 4301 above that, and the event is dropped."},
-    {.name = "publishes_per_second",
-        .type = CONFIG_NUMBER,
-        LIMIT(publishes_per_second),
-        .unit = "a second",
-        .max = RATE_MAX,
-        .zero = "unlimited",
-        .sentence = "Events that back ends publish through this edge; 429 above that."},
-    {.name = "event_bytes",
-        .type = CONFIG_NUMBER,
-        LIMIT(event_bytes),
-        .unit = "bytes",
-        .max = 256 * MIB,
-        .number = 10 * KIB,
-        .zero = "unlimited",
-        .sentence = "The data of an event; 413 above that."},
-    {.name = "event_name_chars",
-        .type = CONFIG_NUMBER,
-        LIMIT(event_name_chars),
-        .unit = "characters",
-        .max = 64 * KIB,
-        .number = 200,
-        .zero = "unlimited",
-        .sentence = "The name of an event."},
-    {.name = "channel_name_chars",
-        .type = CONFIG_NUMBER,
-        LIMIT(channel_name_chars),
-        .unit = "characters",
-        .max = 64 * KIB,
-        .number = 200,
-        .zero = "unlimited",
-        .sentence = "The name of a channel."},
-    {.name = "channels_per_publish",
-        .type = CONFIG_NUMBER,
-        LIMIT(channels_per_publish),
-        .max = 64 * KIB,
-        .number = 100, /* http-api.md, POST /events */
-        .zero = "unlimited",
-        .sentence = "Channels that one event is published to."},
-    {.name = "batch_events",
-        .type = CONFIG_NUMBER,
-        LIMIT(batch_events),
-        .max = 64 * KIB,
-        .number = 10, /* http-api.md, POST /batch_events */
-        .zero = "unlimited",
-        .sentence = "Events of one batch."},
-    {.name = "channels_per_connection",
-        .type = CONFIG_NUMBER,
-        LIMIT(channels_per_connection),
-        .max = UINT32_MAX,
-        .number = 1000, /* ours: some 300 KB; a key is public, so strangers can hold this much each */
-        .zero = "unlimited",
-        .sentence = "Channels that one connection is subscribed to."},
-    {.name = "user_id_chars",
-        .type = CONFIG_NUMBER,
-        LIMIT(user_id_chars),
-        .unit = "characters",
-        .max = 64 * KIB,
-        .number = 128,
-        .zero = "unlimited",
-        .sentence = "A user's id."},
-    {.name = "user_info_bytes",
-        .type = CONFIG_NUMBER,
-        LIMIT(user_info_bytes),
-        .unit = "bytes",
-        .max = 1 * MIB,
-        .number = 1 * KIB,
-        .zero = "unlimited",
-        .sentence = "What a user's user_info may be as JSON."},
-    {0},
-};
-
-static const struct config_key app_keys[] = {
-    {.name = "id",
-        .type = CONFIG_TEXT,
-        AT(struct app, id),
-        .min = 1,
-        .max = 128,
-        .required = true,
-        .check = config_check_app_id,
-        .sentence = "Names the app in the HTTP API. The Python and Go SDKs take digits only."},
-    {.name = "key",
-        .type = CONFIG_TEXT,
-        AT(struct app, key),
-        .min = 1,
-        .max = 128,
-        .required = true,
-        .check = config_check_app_key,
-        .sentence = "Public: what clients connect with."},
-    {.name = "secret",
-        .type = CONFIG_SECRET,
-        AT(struct app, secret),
-        .min = 1,
-        .max = 1024,
-        .required = true,
-        .sentence = "Signs subscriptions and requests: a text, {\"env\": \"NAME\"}, or {\"file\": \"path\"} "
-                    "(relative to "
-                    "this file; a newline at its end does not count)."},
-    {.name = "enabled",
-        .type = CONFIG_BOOL,
-        AT(struct app, enabled),
-        .number = true,
-        .sentence = "A disabled app is refused with 4003, and 403 by the HTTP API."},
-    {.name = "client_events",
-        .type = CONFIG_BOOL,
-        AT(struct app, client_events),
-        .sentence = "Clients may send client-… events on private and presence channels."},
-    {.name = "limits", .type = CONFIG_OBJECT, .keys = limit_keys, .sentence = "What one app may use."},
-    {0},
-};
-
 const struct config_key config_table[] = {
     {.name = "$schema",
         .type = CONFIG_IGNORED,
         .max = 4096,
         .sentence = "For editors that check files by a schema; not read."},
     {.name = "edge", .type = CONFIG_OBJECT, .keys = edge_keys, .sentence = "This process."},
-    {.name = "presence", .type = CONFIG_OBJECT, .keys = presence_keys, .sentence = "Who is where."},
+    {.name = "presence", .type = CONFIG_OBJECT, .keys = config_presence_keys, .sentence = "Who is where."},
+    {.name = "redis", .type = CONFIG_OBJECT, .keys = config_redis_keys, .sentence = "Where a fleet meets."},
     {.name = "log", .type = CONFIG_OBJECT, .keys = log_keys, .sentence = "The log, on standard error."},
     {.name = "apps",
         .type = CONFIG_LIST,
         ITEMS(struct config, apps, app_count, struct app),
         .max = 10000,
-        .keys = app_keys,
-        .sentence = "The tenants: each has its own key, secret, channels and limits."},
+        .keys = config_app_keys,
+        .sentence = "The tenants: each has its own keys, channels and limits."},
+    {.name = "include",
+        .type = CONFIG_TEXT,
+        AT(struct config, include),
+        .max = 1024,
+        .text = "",
+        .sentence = "A folder (relative to this file) with more apps: each of its *.json files is one app or "
+                    "a list of apps, written as here. They are read in the order of their names."},
     {0},
 };

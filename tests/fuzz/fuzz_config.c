@@ -7,6 +7,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
+static void check_pairs(const struct config *config, const struct app *app)
+{
+    if (app->key_count == 0 || strcmp(app->key, app->keys[0].key) != 0)
+        abort();
+    for (size_t i = 0; i < app->key_count; i++) {
+        const struct app *found;
+        const char *key = app->keys[i].key;
+        if (config_key_find(config, key, strlen(key), &found) != &app->keys[i] || found != app)
+            abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
     char *said;
@@ -18,8 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     if ((result == 0) != (config != NULL) || (result == 0) != (said_length == 0))
         abort();
     for (size_t i = 0; config && i < config->app_count; i++)
-        if (config_app_by_key(config, config->apps[i].key, strlen(config->apps[i].key)) != &config->apps[i])
-            abort();
+        check_pairs(config, &config->apps[i]);
     config_free(config);
     free(said);
     return 0;

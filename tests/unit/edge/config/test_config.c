@@ -4,7 +4,10 @@
 #include "tests/unit/edge/config/parse.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#define APP_WITH(limits) "{\"apps\":[{\"id\":\"1\",\"key\":\"k\",\"secret\":\"s\",\"limits\":{" limits "}}]}"
 
 static void test_an_empty_object_is_a_configuration(void **state)
 {
@@ -46,6 +49,93 @@ static void test_what_the_machine_decides(void **state)
     config_free(config);
 }
 
+static void test_connections_leave_descriptors_for_the_rest(void **state)
+{
+    (void)state;
+    struct rlimit before, few = {.rlim_cur = 1600};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct config *config = parse_good("{\"edge\": {\"workers\": 2}}");
+    assert_int_equal(config->edge.connections, 1600 - 1600 / 16 - 64 - 2 * (16 + 1));
+    config_free(config);
+    config = parse_good(
+        "{\"edge\": {\"workers\": 200}}"); /* more than there is: refused by the kernel, not by us */
+    assert_int_equal(config->edge.connections, 1);
+    config_free(config);
+    config = parse_good("{\"edge\": {\"connections\": 4321}}");
+    assert_int_equal(config->edge.connections, 4321);
+    config_free(config);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
+static void test_pairs_of_an_app(void **state)
+{
+    (void)state;
+    struct config *config =
+        parse_good("{\"apps\": [{\"id\": \"1\", \"key\": \"k\", \"secret\": \"s\","
+                   "\"keys\": [{\"key\": \"l\", \"secret\": \"t\"}, {\"key\": \"m\", \"secret\": \"u\"}]},"
+                   "{\"id\": \"2\", \"keys\": [{\"key\": \"n\", \"secret\": \"v\"}]},"
+                   "{\"id\": \"3\", \"key\": \"o\", \"secret\": \"w\"}]}");
+    static const char *const keys[] = {"k", "l", "m", "n", "o"};
+    static const char *const secrets[] = {"s", "t", "u", "v", "w"};
+    static const size_t apps[] = {0, 0, 0, 1, 2}, firsts[] = {0, 3, 4};
+    for (size_t i = 0; i < 5; i++) {
+        const struct app *app;
+        const struct app_key *pair = config_key_find(config, keys[i], 1, &app);
+        assert_non_null(pair);
+        assert_string_equal(pair->key, keys[i]);
+        assert_string_equal(pair->secret, secrets[i]);
+        assert_ptr_equal(app, &config->apps[apps[i]]);
+        assert_ptr_equal(config_app_by_key(config, keys[i], 1), app);
+        assert_string_equal(app->key, keys[firsts[apps[i]]]);
+        assert_string_equal(app->secret, secrets[firsts[apps[i]]]);
+    }
+    const struct app *none = &config->apps[0];
+    assert_null(config_key_find(config, "kl", 2, &none));
+    assert_null(none);
+    config_free(config);
+}
+
+static void test_half_a_pair(void **state)
+{
+    (void)state;
+    assert_problems("{\"apps\": [{\"id\": \"1\", \"key\": \"k\"}]}",
+        "x.json:1: apps[0].key: needs \"secret\" beside it\n");
+    assert_problems("{\"apps\": [{\"id\": \"1\", \"secret\": \"s\"}]}",
+        "x.json:1: apps[0].key: is missing, and so is \"keys\"; one of the two is needed\n");
+    assert_problems(
+        "{\"apps\": [{\"id\": \"1\", \"secret\": \"s\", \"keys\": [{\"key\": \"k\", \"secret\": \"s\"}]}]}",
+        "x.json:1: apps[0].secret: needs \"key\" beside it\n");
+    assert_problems("{\"apps\": [{\"id\": \"1\", \"keys\": [{\"key\": \"k\"}]}]}",
+        "x.json:1: apps[0].keys[0].secret: is missing; it has no default\n");
+    assert_problems("{\"apps\": [{\"id\": \"1\", \"keys\": []}]}",
+        "x.json:1: apps[0].keys: must be a list of 1 to 16 objects, but has 0\n");
+    assert_problems("{\"apps\": [{\"id\": \"1\", \"key\": 1, \"secret\": \"s\"}]}",
+        "x.json:1: apps[0].key: must be a text of 1 to 128 bytes, but is 1\n");
+}
+
+static void test_switches_of_an_app(void **state)
+{
+    (void)state;
+    struct config *config = parse_good(
+        "{\"apps\": [{\"id\": \"1\", \"key\": \"k\", \"secret\": \"s\"},"
+        "{\"id\": \"2\", \"key\": \"l\", \"secret\": \"t\", \"subscription_counts\": true,"
+        "\"user_authentication\": false, \"require_authorization\": true, \"authorization_timeout_ms\": 500,"
+        "\"allowed_origins\": [\"https://a.example\", \"*.b.example\"]}]}");
+    const struct app *first = &config->apps[0], *second = &config->apps[1];
+    assert_true(first->user_authentication && !first->subscription_counts && !first->require_authorization);
+    assert_int_equal(first->authorization_timeout_ms, 10000);
+    assert_int_equal(first->allowed_origin_count, 0);
+    assert_true(!second->user_authentication && second->subscription_counts && second->require_authorization);
+    assert_int_equal(second->authorization_timeout_ms, 500);
+    assert_int_equal(second->allowed_origin_count, 2);
+    assert_string_equal(second->allowed_origins[1], "*.b.example");
+    config_free(config);
+    assert_problems(APP_WITH("\"cache_ttl_s\": 0"),
+        "x.json:1: apps[0].limits.cache_ttl_s: must be a whole number from 1 to 604800 (s), but is 0\n");
+}
+
 static void test_limits_of_an_app(void **state)
 {
     (void)state;
@@ -65,14 +155,14 @@ static void test_limits_of_an_app(void **state)
     assert_int_equal(first->limits.channel_name_chars, 200);
     assert_int_equal(first->limits.channels_per_publish, 100);
     assert_int_equal(first->limits.batch_events, 10);
+    assert_int_equal(first->limits.watchlist_users, 100);
+    assert_int_equal(first->limits.cache_ttl_s, 1800);
     assert_true(!second->enabled && second->client_events);
     assert_int_equal(second->limits.presence_members, 0);
     assert_int_equal(second->limits.event_bytes, 10240);
     assert_int_equal(atomic_load(&second->counters->connections), 0);
     config_free(config);
 }
-
-#define APP_WITH(limits) "{\"apps\":[{\"id\":\"1\",\"key\":\"k\",\"secret\":\"s\",\"limits\":{" limits "}}]}"
 
 static void test_messages_and_bodies_have_room_for_the_largest_event(void **state)
 {
@@ -84,6 +174,9 @@ static void test_messages_and_bodies_have_room_for_the_largest_event(void **stat
     config = parse_good(APP_WITH("\"event_bytes\":0"));
     assert_int_equal(config->edge.message_bytes, 16 << 20);
     assert_int_equal(config->edge.body_bytes, 64 << 20);
+    config_free(config);
+    config = parse_good(APP_WITH("\"watchlist_users\":1000,\"user_id_chars\":100"));
+    assert_int_equal(config->edge.message_bytes, 1000 * 105 + 4096);
     config_free(config);
     config = parse_good("{\"edge\":{\"message_bytes\":2048,\"body_bytes\":4096}}");
     assert_int_equal(config->edge.message_bytes, 2048);
@@ -215,6 +308,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_object_is_a_configuration),
         cmocka_unit_test(test_what_the_machine_decides),
+        cmocka_unit_test(test_connections_leave_descriptors_for_the_rest),
+        cmocka_unit_test(test_pairs_of_an_app),
+        cmocka_unit_test(test_half_a_pair),
+        cmocka_unit_test(test_switches_of_an_app),
         cmocka_unit_test(test_limits_of_an_app),
         cmocka_unit_test(test_messages_and_bodies_have_room_for_the_largest_event),
         cmocka_unit_test(test_comments_keep_the_lines),

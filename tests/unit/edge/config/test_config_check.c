@@ -52,14 +52,32 @@ static void test_a_secret_of_ones_own_listens_anywhere(void **state)
     unsetenv("ROLLCALL_TEST_SECRET");
 }
 
+static void test_the_demo_secret_is_found_in_every_pair(void **state)
+{
+    (void)state;
+    char *said = problems_in("{\"edge\": {\"listen\": [{\"address\": \"::\"}]}, \"apps\": [{\"id\": \"1\","
+                             "\"keys\": [{\"key\": \"k\", \"secret\": \"own\"},\n"
+                             "{\"key\": \"l\", \"secret\": \"app-secret\"}]}]}",
+        "x.json");
+    assert_non_null(strstr(said, "x.json:2: apps[0].keys[1].secret: \"app-secret\" is the secret of"));
+    free(said);
+}
+
 static void test_ids_and_keys_are_unique(void **state)
 {
     (void)state;
     assert_problems("{\"apps\": [{\"id\": \"1\", \"key\": \"a\", \"secret\": \"s\"},\n"
                     "{\"id\": \"2\", \"key\": \"a\", \"secret\": \"s\"},\n"
                     "{\"id\": \"1\", \"key\": \"b\", \"secret\": \"s\"}]}",
-        "x.json:2: apps[1].key: must be unique, but apps[0] has the same\n"
-        "x.json:3: apps[2].id: must be unique, but apps[0] has the same\n");
+        "x.json:2: apps[1].key: must be unique, but apps[0].key is the same\n"
+        "x.json:3: apps[2].id: must be unique, but apps[0].id is the same\n");
+    assert_problems(
+        "{\"apps\": [{\"id\": \"1\", \"key\": \"a\", \"secret\": \"s\",\n"
+        "\"keys\": [{\"key\": \"b\", \"secret\": \"s\"},\n{\"key\": \"a\", \"secret\": \"t\"}]},\n"
+        "{\"id\": \"2\", \"keys\": [{\"key\": \"c\", \"secret\": \"s\"},\n"
+        "{\"key\": \"b\", \"secret\": \"s\"}]}]}",
+        "x.json:3: apps[0].keys[1].key: must be unique, but apps[0].key is the same\n"
+        "x.json:5: apps[1].keys[1].key: must be unique, but apps[0].keys[0].key is the same\n");
     config_free(parse_good("{\"apps\": [{\"id\": \"1\", \"key\": \"2\", \"secret\": \"s\"},"
                            "{\"id\": \"2\", \"key\": \"1\", \"secret\": \"s\"}]}"));
 }
@@ -91,7 +109,8 @@ static void test_bounds_that_contradict(void **state)
 static void test_a_store_that_is_not_there_is_not_pretended(void **state)
 {
     (void)state;
-    assert_problems("{\"presence\":\n{\"store\": \"redis\"}}",
+    assert_problems("{\"presence\":\n{\"store\": \"redis\"},\n\"redis\": {\"shards\": [{\"name\": \"a\", "
+                    "\"address\": \"127.0.0.1:6379\"}]}}",
         "x.json:2: presence.store: this version has no Redis store yet; it must be \"memory\"\n");
 }
 
@@ -144,11 +163,12 @@ static void test_forms_of_names(void **state)
     static const char *const prefixes[] = {"", "/realtime", "/a/b-c_d.e~f", NULL};
     static const char *const no_prefixes[] = {"/", "a", "/a/", "//a", "/a//b", "/a?b", "/a b", NULL};
     assert_forms(config_check_path_prefix, prefixes, no_prefixes);
-    static const char *const keys[] = {"app-key", "0a1b2c", "A_b.c~d", NULL};
-    static const char *const no_keys[] = {"a:b", "a/b", "a b", "é", "a%20", NULL};
+    static const char *const keys[] = {"app-key", "0a1b2c", "A_b.c~d", "schlüssel", "a b", NULL};
+    static const char *const no_keys[] = {
+        "a:b", "a/b", "a?b", "a#b", "a%20", "a\n", "\x7f", "a\xc2\x85 b", NULL};
     assert_forms(config_check_app_key, keys, no_keys);
-    static const char *const ids[] = {"1234", "shop|eu", "a@b.c", NULL};
-    static const char *const no_ids[] = {"a/b", "a?b", "a%b", "a b", "a#", NULL};
+    static const char *const ids[] = {"1234", "shop|eu", "a@b.c", "a/b?c#d%e f:g", "größe", "\xc2\xa0", NULL};
+    static const char *const no_ids[] = {"a\tb", "\x01", "\x7f", "\xc2\x9f", NULL};
     assert_forms(config_check_app_id, ids, no_ids);
     static const char *const labels[] = {"", "edge-1.eu:6001", NULL};
     static const char *const no_labels[] = {"a b", "\"", "a\n", NULL};
@@ -160,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_demo_secret_stays_on_loopback),
         cmocka_unit_test(test_a_secret_of_ones_own_listens_anywhere),
+        cmocka_unit_test(test_the_demo_secret_is_found_in_every_pair),
         cmocka_unit_test(test_ids_and_keys_are_unique),
         cmocka_unit_test(test_listeners_differ),
         cmocka_unit_test(test_bounds_that_contradict),

@@ -81,17 +81,19 @@ static void test_missing_and_unknown(void **state)
 {
     (void)state;
     assert_problems("{\"apps\": [\n{\"id\": \"1\"}]}",
-        "x.json:2: apps[0].key: is missing; it has no default\n"
-        "x.json:2: apps[0].secret: is missing; it has no default\n");
+        "x.json:2: apps[0].key: is missing, and so is \"keys\"; one of the two is needed\n");
+    assert_problems("{\"apps\": [\n{\"key\": \"k\", \"secret\": \"s\"}]}",
+        "x.json:2: apps[0].id: is missing; it has no default\n");
     assert_problems("{\"egde\": {}}", "x.json:1: egde: there is no such key; did you mean \"edge\"?\n");
     assert_problems("{\"edge\": {\"listen\": [{\"Port\": 1}]}}",
         "x.json:1: edge.listen[0].Port: there is no such key; did you mean \"port\"?\n");
     assert_problems("{\"edge\": {\"ping_timeout_ms\": 1}}",
         "x.json:1: edge.ping_timeout_ms: there is no such key; did you mean \"pong_timeout_ms\"?\n");
     assert_problems("{\"presence\": {\"a\\n.b\": 1}}",
-        "x.json:1: presence[\"a\\n.b\"]: there is no such key; here may stand store\n");
-    assert_problems("{\"\": 1}",
-        "x.json:1: [\"\"]: there is no such key; here may stand $schema, edge, presence, log, apps\n");
+        "x.json:1: presence[\"a\\n.b\"]: there is no such key; here may stand store, partitions, "
+        "heartbeat_ms, lease_ms, scrub_ms, data_ttl_ms\n");
+    assert_problems("{\"\": 1}", "x.json:1: [\"\"]: there is no such key; here may stand $schema, edge, "
+                                 "presence, redis, log, apps, include\n");
 }
 
 static void test_all_problems_are_said_in_the_order_of_the_file(void **state)
@@ -192,15 +194,16 @@ static const struct config_key fleet_keys[] = {
 
 static char *read_fleet(const char *text, struct fleet *fleet)
 {
-    static struct config_reading reading;
+    struct config_reading *reading = calloc(1, sizeof(*reading));
     char *said;
     size_t length;
     FILE *errors = open_memstream(&said, &length);
     json_t *root = json_loads(text, 0, NULL);
     const struct config_place file = {0};
-    reading = (struct config_reading){.name = "f", .text = text, .length = strlen(text)};
-    config_read(&reading, fleet_keys, root, &file, fleet);
-    config_problems_print(&reading, errors);
+    config_file_add(reading, "f", text, strlen(text));
+    config_read(reading, fleet_keys, root, &file, fleet);
+    config_problems_print(reading, errors);
+    config_reading_free(reading);
     json_decref(root);
     fclose(errors);
     return said;

@@ -1,0 +1,146 @@
+/* What follows from other keys or from the machine. */
+#include "edge/config/config.h"
+#include "edge/config/config_table.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static char *copy(const char *text)
+{
+    char *copied = strdup(text);
+    if (!copied)
+        abort();
+    return copied;
+}
+
+/* JSON may write any byte as six (\u00e9), and some encoders do; the rest of a message, names and a
+ * signature, fits the second number. */
+enum { ESCAPED_BYTES = 6, AROUND_EVENT_BYTES = 4096 };
+
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+    return value < most ? value : most;
+}
+
+static uint64_t at_least(uint64_t value, uint64_t least)
+{
+    return value > least ? value : least;
+}
+
+static uint64_t event_needs(const struct config_limits *limits, uint64_t most)
+{
+    if (limits->event_bytes == 0)
+        return most;
+    return at_most((uint64_t)limits->event_bytes * ESCAPED_BYTES + AROUND_EVENT_BYTES, most);
+}
+
+/* A sign-in carries its watchlist as JSON in a string: each id with escaped quotes and a comma. */
+static uint64_t watchlist_needs(const struct config_limits *limits, uint64_t most)
+{
+    if (limits->watchlist_users == 0)
+        return most;
+    uint64_t id_bytes = limits->user_id_chars ? limits->user_id_chars : 128;
+    return at_most(limits->watchlist_users * (id_bytes + 5) + AROUND_EVENT_BYTES, most);
+}
+
+static uint32_t message_bytes_needed(const struct config *config)
+{
+    const uint64_t most = UINT64_C(16) << 20;
+    uint64_t needed = UINT64_C(64) << 10;
+    for (size_t i = 0; i < config->app_count; i++) {
+        const struct config_limits *limits = &config->apps[i].limits;
+        needed = at_least(needed, event_needs(limits, most));
+        needed = at_least(needed, watchlist_needs(limits, most));
+    }
+    return (uint32_t)needed;
+}
+
+static uint32_t body_bytes_needed(const struct config *config)
+{
+    const uint64_t most = UINT64_C(64) << 20;
+    uint64_t needed = UINT64_C(1) << 20;
+    for (size_t i = 0; i < config->app_count; i++) {
+        const struct config_limits *limits = &config->apps[i].limits;
+        uint64_t events = limits->batch_events ? limits->batch_events : 100;
+        needed = at_least(needed, at_most(event_needs(limits, most) * events, most));
+    }
+    return (uint32_t)needed;
+}
+
+static uint32_t count_cores(void)
+{
+    cpu_set_t cores; /* those that this process may use, which may be fewer than there are */
+    if (sched_getaffinity(0, sizeof(cores), &cores) == 0)
+        return (uint32_t)CPU_COUNT(&cores);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (uint32_t)online : 1;
+}
+
+/* Not all descriptors are for connections of clients: a worker has its loop, its listeners and mailboxes, the
+ * process its log, its stores and the admin listener, and some back ends are always on the line. */
+enum { DESCRIPTORS_OF_WORKER = 16, DESCRIPTORS_OF_PROCESS = 64, SHARE_OF_BACK_ENDS = 16 };
+
+static uint32_t connections_possible(const struct config *config)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > UINT32_MAX)
+        return UINT32_MAX;
+    uint64_t taken = config->edge.workers * (DESCRIPTORS_OF_WORKER + config->edge.listen_count);
+    taken += DESCRIPTORS_OF_PROCESS + files.rlim_cur / SHARE_OF_BACK_ENDS;
+    return files.rlim_cur > taken ? (uint32_t)(files.rlim_cur - taken) : 1;
+}
+
+static void take_host_name(char **name)
+{
+    char host[256];
+    if (gethostname(host, sizeof(host)) < 0)
+        strcpy(host, "edge");
+    host[sizeof(host) - 1] = '\0';
+    free(*name);
+    *name = copy(host);
+}
+
+/* `key` and `secret` are the first pair of an app, or else the first pair is `key` and `secret`. True for the
+ * former. */
+static bool complete_pairs(struct app *app)
+{
+    bool short_form = app->key[0] || app->secret[0];
+    if (short_form) {
+        app->keys = realloc(app->keys, (app->key_count + 1) * sizeof(app->keys[0]));
+        if (!app->keys)
+            abort();
+        memmove(app->keys + 1, app->keys, app->key_count * sizeof(app->keys[0]));
+        app->keys[0] = (struct app_key){.key = copy(app->key), .secret = copy(app->secret)};
+        app->key_count++;
+    } else if (app->key_count > 0) {
+        free(app->key);
+        free(app->secret);
+        app->key = copy(app->keys[0].key);
+        app->secret = copy(app->keys[0].secret);
+    }
+    return short_form;
+}
+
+void config_complete(struct config_reading *reading, struct config *config)
+{
+    if (!config->edge.name[0])
+        take_host_name(&config->edge.name);
+    if (config->edge.workers == 0)
+        config->edge.workers = (uint32_t)at_most(count_cores(), 256);
+    if (config->edge.connections == 0)
+        config->edge.connections = connections_possible(config);
+    if (config->edge.message_bytes == 0)
+        config->edge.message_bytes = message_bytes_needed(config);
+    if (config->edge.body_bytes == 0)
+        config->edge.body_bytes = body_bytes_needed(config);
+    for (size_t i = 0; i < config->app_count; i++) {
+        struct app *app = &config->apps[i];
+        reading->app_places[i].short_form = complete_pairs(app);
+        app->counters = calloc(1, sizeof(*app->counters));
+        if (!app->counters)
+            abort();
+    }
+}
