@@ -24,7 +24,16 @@ struct door_handlers {
      * key of 16 bytes in base64, nothing sent after it). The socket is the callee's from now on; the request
      * is valid only during the call, and its exchange is NULL. NULL: the door refuses upgrades. */
     void (*upgrade)(void *context, int fd, const struct http_request *request);
+    /* edge.path_prefix does not apply here (the admin listener). */
+    bool no_path_prefix;
 };
+
+/* The place a connection takes under edge.connections_per_address. An upgrade handler that wants its
+ * connection to go on counting keeps request->seat and leaves it when the connection ends; otherwise the
+ * place is free again as soon as the upgrade is handed over. NULL (no limit is on) is taken by both. Any
+ * thread. */
+struct door_seat *door_seat_keep(struct door_seat *seat);
+void door_seat_leave(struct door_seat *seat);
 
 /* A listening socket; one per worker and address with SO_REUSEPORT (a unix socket is bound once and shared).
  * Returns the descriptor or a negative errno; the port that was bound goes to *port. */
@@ -37,12 +46,17 @@ struct door *door_new(uv_loop_t *loop, struct wheel *wheel, const struct config 
 /* Takes sockets from a listener; the door owns fd from now on. Returns 0 or a negative errno. */
 int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at);
 
-/* Closes the listeners. Connections go on; new requests on them are answered with `Connection: close`. */
+/* Closes the listeners and the connections that wait for a next request. The rest go on; their answers say
+ * `Connection: close`. */
 void door_stop_accepting(struct door *door);
+
+/* Resets every connection the door still owns; the exchanges in flight are gone. */
+void door_close_connections(struct door *door);
 
 /* Connections the door still owns. */
 size_t door_connections(const struct door *door);
 
-/* Closes everything. The door is freed when the loop has run its close callbacks; call before the loop ends.
- */
+/* Closes everything; who watches an exchange is told that its client has gone. Exchanges nobody watches are
+ * not valid any more. Not from within a handler. The door is freed when the loop has run its close callbacks;
+ * call before the loop ends. */
 void door_free(struct door *door);

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct door_seat;
+
 enum { HTTP_HEADERS_MAX = 64 };
 
 struct http_text { /* a piece of the request head; not NUL-terminated */
@@ -35,8 +37,9 @@ struct http_request {
     size_t header_count;
     const char *body;
     size_t body_bytes;
-    char peer[64]; /* the client's address in words, from the socket or from the PROXY header */
-    bool secure;   /* the client spoke TLS, as far as is known */
+    char peer[64];          /* the client's address in words, from the socket or from the PROXY header */
+    bool secure;            /* the client spoke TLS, as far as is known */
+    struct door_seat *seat; /* for an upgrade handler, see door_seat_keep(); NULL while no limit is on */
 };
 
 /* The first header of that name (any case), or NULL. */
@@ -63,7 +66,9 @@ void http_answer_error(struct http_exchange *exchange, int status, const char *h
     ...) __attribute__((format(printf, 4, 5)));
 
 /* For an answer that comes later: `gone(context)` is called if the client's connection ends before; the
- * exchange is not valid from then on. */
+ * exchange is not valid from then on. Without a watch the exchange stays valid until it is answered, and an
+ * answer to nobody is dropped. A client that has only closed its sending half still waits for its answer, and
+ * is not gone, unless the answer is a stream that was begun: then closing that half means goodbye. */
 void http_exchange_watch(struct http_exchange *exchange, void (*gone)(void *context), void *context);
 
 /* A streamed answer (chunked): begin once, write any number of times, end once. `headers` as above. Returns

@@ -1,0 +1,184 @@
+/* Taking sockets from the listeners, also when there is nothing to take them with. */
+#include "edge/base/container.h"
+#include "edge/base/log.h"
+#include "edge/door/door_internal.h"
+#include "edge/door/http_connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS_PER_TURN =
+        32, /* enough to empty a backlog quickly, few enough that open connections get a turn */
+    SHED_PER_PAUSE = 32,
+    PAUSE_MS = 100,
+    SAY_AGAIN_MS = 1000,
+    UNIX_SEND_BUFFER_BYTES = 64 * 1024, /* as NOT_SENT_BYTES in listen.c; unix sockets do not inherit it */
+};
+
+static void on_listener(uv_poll_t *poll, int status, int events);
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void watch_listeners(struct door *door)
+{
+    struct door_listener *listener;
+    LIST_FOREACH (listener, &door->listeners, entry)
+        uv_poll_start(&listener->poll, UV_READABLE, on_listener);
+}
+
+static void on_pause_over(struct wheel_timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct door *door = CONTAINER_OF(timer, struct door, accept_pause);
+    if (door->spare_fd < 0)
+        door->spare_fd = open_spare();
+    watch_listeners(door);
+}
+
+/* No descriptor or no memory is left. New clients are not left waiting in the backlog for an answer that
+ * will not come soon: some are accepted with the spare descriptor and closed at once. Then accepting pauses,
+ * because a listener whose backlog is not empty would wake the loop for ever. */
+static void shed_and_pause(struct door *door, struct door_listener *listener, int error)
+{
+    unsigned shed = 0;
+    while (door->spare_fd >= 0 && shed < SHED_PER_PAUSE) {
+        close(door->spare_fd);
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            close(fd);
+        door->spare_fd = open_spare();
+        if (fd < 0)
+            break;
+        shed++;
+    }
+    metric_add(&door->metrics->accept_paused, 1);
+    metric_add(&door->metrics->connections_refused, shed);
+    uint64_t now_ms = door_now_ms(door);
+    if (!door->said_ms || now_ms >= door->said_ms + SAY_AGAIN_MS) {
+        door->said_ms = now_ms;
+        log_error("accept.paused", "cannot accept (%s): %u connections shed, next try in %d ms",
+            strerror(error), shed, PAUSE_MS);
+    }
+    LIST_FOREACH (listener, &door->listeners, entry)
+        uv_poll_stop(&listener->poll);
+    wheel_set(door->wheel, &door->accept_pause, now_ms + PAUSE_MS);
+}
+
+bool door_seat_refused(struct door *door, const struct address *address, struct door_seat **seat)
+{
+    if (door_seat_take(address, door->config, door_now_ms(door), seat))
+        return false;
+    char text[ADDRESS_TEXT_BYTES];
+    address_print(address, text);
+    metric_add(&door->metrics->connections_refused, 1);
+    log_warn("accept.limit", "a connection from %s is over the limit per address", text);
+    return true;
+}
+
+static void take_in(struct door_listener *listener, int fd, const struct sockaddr *from)
+{
+    struct door *door = listener->door;
+    struct address address = address_from(from);
+    struct door_seat *seat = NULL;
+    metric_add(&door->metrics->sockets_accepted, 1);
+    if (listener->is_unix) {
+        /* The other end of a unix socket is bound to no name, so accept() tells no address. */
+        address.family = AF_UNIX;
+        int bytes = UNIX_SEND_BUFFER_BYTES;
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    }
+    /* With the PROXY protocol the limits are for the client it names. */
+    if (!listener->proxy_protocol && door_seat_refused(door, &address, &seat)) {
+        close(fd);
+        return;
+    }
+    http_connection_open(door, fd, &address, seat, listener->proxy_protocol);
+}
+
+/* Errors of one connection that died in the backlog, which accept() passes on (accept(2), "Error handling").
+ */
+static bool is_of_one_connection(int error)
+{
+    return error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM;
+}
+
+static void on_listener(uv_poll_t *poll, int status, int events)
+{
+    struct door_listener *listener = CONTAINER_OF(poll, struct door_listener, poll);
+    (void)events;
+    if (status < 0)
+        log_error("accept.broken", "a listener cannot be watched: %s", uv_strerror(status));
+    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->door->stopped; i++) {
+        struct sockaddr_storage from = {0};
+        socklen_t length = sizeof(from);
+        int fd = accept4(listener->fd, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            take_in(listener, fd, (struct sockaddr *)&from);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (!is_of_one_connection(errno)) {
+            shed_and_pause(listener->door, listener, errno);
+            return;
+        }
+    }
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    struct door_listener *listener = CONTAINER_OF((uv_poll_t *)handle, struct door_listener, poll);
+    struct door *door = listener->door;
+    free(listener);
+    door_handle_closed(door);
+}
+
+void door_accept_init(struct door *door)
+{
+    door->accept_pause = (struct wheel_timer){.expired = on_pause_over};
+    door->spare_fd = open_spare();
+}
+
+int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at)
+{
+    struct door_listener *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        abort();
+    int err = uv_poll_init_socket(door->loop, &listener->poll, fd);
+    if (err) {
+        free(listener);
+        close(fd);
+        return err;
+    }
+    listener->door = door;
+    listener->fd = fd;
+    listener->proxy_protocol = listen_at->proxy_protocol;
+    listener->is_unix = strncmp(listen_at->address, "unix:", 5) == 0;
+    door->handles++;
+    LIST_INSERT_HEAD(&door->listeners, listener, entry);
+    return uv_poll_start(&listener->poll, UV_READABLE, on_listener);
+}
+
+void door_stop_accepting(struct door *door)
+{
+    struct door_listener *listener;
+    door->stopped = true;
+    wheel_cancel(&door->accept_pause);
+    while ((listener = LIST_FIRST(&door->listeners))) {
+        LIST_REMOVE(listener, entry);
+        uv_poll_stop(&listener->poll);
+        uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
+        close(listener->fd);
+    }
+}
+
+void door_accept_close(struct door *door)
+{
+    if (door->spare_fd >= 0)
+        close(door->spare_fd);
+}
