@@ -20,8 +20,6 @@ enum {
 struct process {
     const struct config *config;
     uv_loop_t *loop;
-    struct wheel wheel; /* for the admin listener's deadlines */
-    uv_timer_t tick;
     uv_signal_t on_term, on_int;
     struct node *node;
     struct admin *admin;
@@ -75,12 +73,6 @@ static const char *not_ready(void *context)
 {
     struct process *process = context;
     return process->draining ? "draining" : NULL;
-}
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct process *process = timer->data;
-    wheel_run(&process->wheel, uv_now(process->loop));
 }
 
 /* ---- starting ---- */
@@ -146,7 +138,8 @@ static int start_admin(struct process *process)
         .not_ready = not_ready,
         .context = process,
     };
-    int error = admin_new(process->loop, &process->wheel, process->config, &sources, &process->admin);
+    int error =
+        admin_new(process->loop, node_wheel(process->node), process->config, &sources, &process->admin);
     free(blocks);
     free(turned_ms);
     return error;
@@ -197,7 +190,6 @@ static void stop(struct process *process)
     if (process->admin)
         admin_free(process->admin);
     node_close(process->node);
-    uv_close((uv_handle_t *)&process->tick, NULL);
     uv_close((uv_handle_t *)&process->on_term, NULL);
     uv_close((uv_handle_t *)&process->on_int, NULL);
     uv_run(process->loop, UV_RUN_DEFAULT);
@@ -210,10 +202,6 @@ static void stop(struct process *process)
 int process_serve(const struct config *config)
 {
     struct process process = {.config = config, .loop = uv_default_loop()};
-    wheel_init(&process.wheel, uv_now(process.loop));
-    uv_timer_init(process.loop, &process.tick);
-    process.tick.data = &process;
-    uv_timer_start(&process.tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
     start_signals(&process);
     int error = start(&process);
     if (error) {

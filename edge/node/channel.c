@@ -18,6 +18,7 @@ struct channel *channel_new(const struct app *app, const char *name, unsigned wo
     channel->app = app;
     channel->on_worker = (uint32_t *)&channel->local[workers];
     channel->name = memcpy((char *)channel->on_worker + counts_bytes, name, name_bytes);
+    channel->kind = channel_kind_of(name);
     channel->workers = workers;
     return channel;
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "edge/base/wheel.h"
 #include "edge/config/config.h"
 #include "presence/store.h"
 
@@ -22,7 +23,13 @@ enum channel_kind {
     CHANNEL_PRIVATE,
     CHANNEL_ENCRYPTED,
     CHANNEL_PRESENCE,
+    CHANNEL_SERVER_TO_USER, /* "#server-to-user-ID": what back ends send to a user; clients subscribe to it */
+    CHANNEL_USER, /* "#user-ID": our own; its members are the user's connections, its watchers those who
+                               have him on their watchlist. Never in the hands of clients or back ends */
 };
+
+#define CHANNEL_SERVER_TO_USER_PREFIX "#server-to-user-"
+#define CHANNEL_USER_PREFIX "#user-"
 
 struct channel_local {
     struct subscription **subscribers;
@@ -32,11 +39,18 @@ struct channel_local {
 struct channel {
     atomic_uint references;
     const struct app *app;
-    const char *name;        /* in the same allocation */
+    const char *name; /* in the same allocation */
+    enum channel_kind kind;
     uint32_t subscriptions;  /* node: those of this edge that were answered */
     uint32_t *on_worker;     /* node: how many of them each worker has */
     struct frame *succeeded; /* node: the answer to subscriptions, where it is the same for all; or NULL */
     unsigned workers;
+    struct { /* node: telling subscribers how many they are */
+        struct node *node;
+        struct wheel_timer timer; /* when it has to wait */
+        uint64_t told_ms;
+        uint64_t value;
+    } subscription_count;
     struct channel_local local[]; /* one a worker */
 };
 

@@ -15,6 +15,10 @@ enum channel_kind channel_kind_of(const char *name)
         return CHANNEL_ENCRYPTED;
     if (begins_with(name, "private-"))
         return CHANNEL_PRIVATE;
+    if (begins_with(name, CHANNEL_SERVER_TO_USER_PREFIX))
+        return CHANNEL_SERVER_TO_USER;
+    if (begins_with(name, CHANNEL_USER_PREFIX))
+        return CHANNEL_USER;
     return CHANNEL_PUBLIC;
 }
 

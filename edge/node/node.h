@@ -32,7 +32,8 @@ struct subscription {
     unsigned worker;
     enum channel_kind kind;
     uint32_t name_hash;
-    char *user_id;   /* presence: NUL-terminated, in the same allocation; otherwise NULL */
+    char *user_id; /* presence, and a user's own connections in his CHANNEL_USER: NUL-terminated, in the same
+                        allocation. NULL: no member */
     char *user_info; /* JSON text or NULL; its own allocation; the node frees it when the store has it */
 
     /* The worker's half */
@@ -54,8 +55,9 @@ struct subscription {
 
     /* What travels; four envelopes, since each may be on its way while another is */
     struct mail subscribe, unsubscribe, answered, released;
-    struct frame *answer; /* subscription_succeeded, and the cached event or cache_miss after it; or NULL */
-    struct frame *cached;
+    struct frame *answer; /* subscription_succeeded; NULL for CHANNEL_USER */
+    struct frame *cached; /* cache channels: the cached event or cache_miss, to follow the answer; or NULL */
+    bool online;          /* watchers of a CHANNEL_USER: whether he is, as it is known */
     enum store_result result;
 
     char name[];
@@ -93,8 +95,9 @@ struct publish {
     struct node_port *port; /* set by node_publish() */
     const struct app *app;
     struct socket_id exclude; /* {0, 0}: nobody */
-    bool counted;             /* against publishes_per_second: true for back ends, false for client events */
-    bool as_batch;            /* the answer's form: {"batch":[…]} instead of {"channels":{…}} */
+    enum store_event_kind kind;
+    bool counted;  /* from a back end: counts against publishes_per_second, is kept in cache channels */
+    bool as_batch; /* the answer's form: {"batch":[…]} instead of {"channels":{…}} */
     void (*answered)(struct publish *publish); /* on the worker's thread */
     void *context;
     /* the answer */
@@ -149,8 +152,14 @@ struct mailbox *node_mailbox(struct node *node);
 /* Connects a worker; call for each before any thread runs. */
 void node_connect(struct node *node, struct node_port *port, unsigned worker, struct mailbox *worker_mailbox);
 
+/* The wheel of the node's thread. */
+struct wheel *node_wheel(struct node *node);
+
 /* The node's own counters. */
 struct metrics *node_metrics(struct node *node);
+
+/* How many client connections the process has; connection_admit() counts them. Any thread. */
+atomic_uint *node_connections(struct node *node);
 
 /* The random number of this process, the first half of its socket ids. */
 uint64_t node_incarnation(const struct node *node);

@@ -1,6 +1,8 @@
 /* The inside of the node, for the files of edge/node only.
  *
- *   node.c       the node's life; subscriptions; what the store tells it
+ *   node.c       the node's life
+ *   subscribe.c  subscriptions
+ *   observe.c    what the store tells, on its way to the workers
  *   publish.c    publishes: admission, the store, the answer
  *   query.c      questions of the HTTP API, and the JSON of their answers
  *   port.c       the workers' end: runs on their threads
@@ -8,6 +10,7 @@
 #pragma once
 
 #include "edge/base/rate.h"
+#include "edge/base/wheel.h"
 #include "edge/node/node.h"
 
 struct node_line { /* the node's end of the line to one worker */
@@ -20,10 +23,13 @@ struct node {
     struct store *store;
     struct mailbox mailbox;
     uv_prepare_t end_of_turn;
+    uv_timer_t tick; /* runs the wheel */
+    struct wheel wheel;
     uint64_t incarnation;
     unsigned workers;
     struct node_line *lines;    /* one a worker */
     struct rate *publish_rates; /* one an app, in the order of config->apps */
+    atomic_uint connections;    /* of clients, on all workers */
     struct metrics metrics;
 };
 
@@ -33,7 +39,13 @@ struct delivery {
     struct channel *channel; /* with a reference */
     struct frame *frame;     /* with a reference */
     struct socket_id exclude;
-    bool lazy; /* may wait a moment for more of its kind */
+    enum delivery_kind {
+        DELIVERY_EVENT,
+        DELIVERY_MEMBER,       /* like an event, but may wait a moment for more of its kind */
+        DELIVERY_USER_ONLINE,  /* for the watchers in a CHANNEL_USER */
+        DELIVERY_USER_OFFLINE, /* likewise */
+        DELIVERY_TERMINATE,    /* ends the connections of the members in a CHANNEL_USER */
+    } kind;
 };
 
 /* ---- node's thread ---- */
@@ -43,6 +55,12 @@ void node_send(struct node *node, unsigned worker, struct mail *mail);
 
 /* The mailboxes of all workers have room. */
 bool node_workers_have_room(const struct node *node);
+
+/* What the store tells the node (observe.c). */
+extern const struct store_observer node_observer;
+
+/* The channel's `subscription_count.timer` is due (observe.c). */
+void node_on_count_due(struct wheel_timer *timer, uint64_t now_ms);
 
 void node_on_subscribe(struct mail *mail, void *node);
 void node_on_unsubscribe(struct mail *mail, void *node);

@@ -89,22 +89,40 @@ static bool same_socket(struct socket_id a, struct socket_id b)
     return a.serial == b.serial && a.edge == b.edge;
 }
 
+static void deliver(const struct delivery *delivery, struct subscription *subscription)
+{
+    struct connection *connection = subscription->connection;
+    bool is_member = subscription->user_id;
+    switch (delivery->kind) {
+    case DELIVERY_EVENT:
+        connection_send(connection, delivery->frame);
+        break;
+    case DELIVERY_MEMBER:
+        connection_send_lazy(connection, delivery->frame);
+        break;
+    case DELIVERY_USER_ONLINE:
+    case DELIVERY_USER_OFFLINE:
+        if (!is_member)
+            connection_user_changed(subscription, delivery->kind == DELIVERY_USER_ONLINE, delivery->frame);
+        break;
+    case DELIVERY_TERMINATE:
+        if (is_member)
+            connection_end(connection, PUSHER_UNAUTHORIZED, "You got disconnected by the app");
+        break;
+    }
+}
+
 void port_on_delivery(struct mail *mail, void *context)
 {
     struct delivery *delivery = CONTAINER_OF(mail, struct delivery, mail);
     struct worker *worker = context;
     const struct channel_local *local = &delivery->channel->local[worker->number];
-    /* Sending never ends a connection within the turn, so the list stands still during the walk. */
+    /* Neither sending nor ending frees a connection within the turn, so the list stands still during the walk. */
     for (uint32_t i = 0; i < local->count; i++) {
         if (i + 4 < local->count)
             __builtin_prefetch(local->subscribers[i + 4]);
-        struct connection *connection = local->subscribers[i]->connection;
-        if (same_socket(connection->id, delivery->exclude))
-            continue;
-        if (delivery->lazy)
-            connection_send_lazy(connection, delivery->frame);
-        else
-            connection_send(connection, delivery->frame);
+        if (!same_socket(local->subscribers[i]->connection->id, delivery->exclude))
+            deliver(delivery, local->subscribers[i]);
     }
     channel_unref(delivery->channel);
     frame_unref(delivery->frame);

@@ -123,6 +123,13 @@ static void ask_for_attributes(struct node *node, struct publish *publish)
 
 /* ---- publishing ---- */
 
+/* Client events are not kept (protocol.md, "Channels"). */
+static uint32_t cache_ttl_ms(const struct publish *publish, const struct publish_item *item)
+{
+    bool kept = publish->counted && channel_is_cache(item->channel);
+    return kept ? publish->app->limits.cache_ttl_s * 1000 : 0;
+}
+
 static void one_published(struct node *node, struct publish *publish)
 {
     if (--publish->outstanding > 0)
@@ -183,7 +190,8 @@ void node_on_publish(struct mail *mail, void *context)
         item->stored = (struct store_publish){
             .app_id = publish->app->id,
             .channel = item->channel,
-            .event = {.frame = item->frame, .exclude = excluded(item), .kind = STORE_EVENT_MESSAGE},
+            .event = {.frame = item->frame, .exclude = excluded(item), .kind = publish->kind},
+            .cache_ttl_ms = cache_ttl_ms(publish, item),
             .done = on_published,
         };
         publish->outstanding++;

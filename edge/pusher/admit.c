@@ -1,10 +1,14 @@
 /* Who is let in: the path and query of the request (protocol.md, "Connecting"). */
 #include "edge/pusher/connection_private.h"
 
+#include "auth/percent.h"
 #include "auth/request_auth.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* A key has at most 200 bytes (the configuration says so), each of which may come as %XX. */
+enum { KEY_ENCODED_MAX_BYTES = 3 * 200 };
 
 static bool one_of(char c, const char *set)
 {
@@ -20,6 +24,18 @@ static struct json_text key_in(struct http_text path)
         return (struct json_text){NULL, 0};
     struct json_text key = {path.bytes + prefix_length, path.length - prefix_length};
     return memchr(key.bytes, '/', key.length) ? (struct json_text){NULL, 0} : key;
+}
+
+/* Keys may hold any text, so in a path they may come percent-encoded. */
+static const struct app_key *find_key(
+    const struct config *config, struct json_text encoded, const struct app **app)
+{
+    char key[KEY_ENCODED_MAX_BYTES];
+    ptrdiff_t length = -1;
+    if (encoded.length <= sizeof(key))
+        length = percent_decode(encoded.bytes, encoded.length, key);
+    *app = NULL;
+    return length < 0 ? NULL : config_key_find(config, key, (size_t)length, app);
 }
 
 /* The protocol, or 0 with *code set. */
@@ -52,46 +68,70 @@ static bool version_fits(struct http_text query)
     return true;
 }
 
-/* Takes one place of the app's quota, exactly, however many workers do so at the same time. */
-static bool take_place(const struct app *app)
+/* Takes one place, exactly, however many workers do so at the same time. max 0: as many as come. */
+static bool take_place(atomic_uint *taken, uint32_t max)
 {
-    unsigned before = atomic_fetch_add(&app->counters->connections, 1);
-    if (app->limits.connections == 0 || before < app->limits.connections)
+    unsigned before = atomic_fetch_add(taken, 1);
+    if (max == 0 || before < max)
         return true;
-    atomic_fetch_sub(&app->counters->connections, 1);
+    atomic_fetch_sub(taken, 1);
     return false;
 }
 
-static int refuse(int code, const char *words, const char **why)
+static bool origin_fits(const struct http_request *request, const struct app *app)
 {
-    *why = words;
+    const struct http_text *origin = http_header_find(request, "origin");
+    return config_origin_allowed(app, origin ? origin->bytes : NULL, origin ? origin->length : 0);
+}
+
+static int refuse(struct admission *admission, int code, const char *why)
+{
+    *admission = (struct admission){.why = why};
     return code;
 }
 
-int connection_admit(struct worker *worker, const struct http_request *request, const struct app **admitted,
-    uint8_t *protocol, const char **why)
+/* The app, its place, and the place in the process. */
+static int admit_to_app(struct worker *worker, const struct http_request *request, const struct app *app,
+    struct admission *admission)
+{
+    if (!app)
+        return refuse(admission, PUSHER_NO_SUCH_APP, "No app has this key");
+    if (!app->enabled)
+        return refuse(admission, PUSHER_APP_DISABLED, "This app is disabled");
+    if (!origin_fits(request, app))
+        return refuse(admission, PUSHER_UNAUTHORIZED, "Pages of this origin may not use this app");
+    if (!take_place(node_connections(worker->node.node), worker->config->edge.connections))
+        return refuse(admission, PUSHER_OVER_CAPACITY, "The server has as many connections as it may");
+    if (take_place(&app->counters->connections, app->limits.connections)) {
+        admission->app = app;
+        return 0;
+    }
+    atomic_fetch_sub(node_connections(worker->node.node), 1);
+    return refuse(admission, PUSHER_OVER_QUOTA, "This app has as many connections as it may");
+}
+
+int connection_admit(struct worker *worker, const struct http_request *request, struct admission *admission)
 {
     struct json_text key = key_in(request->path);
     int code;
-    *admitted = NULL;
-    *protocol = 0;
+    *admission = (struct admission){0};
     if (!key.bytes)
-        return refuse(PUSHER_PATH_NOT_FOUND, "Path not found; connect to /app/KEY", why);
-    *protocol = protocol_in(request->query, &code);
+        return refuse(admission, PUSHER_PATH_NOT_FOUND, "Path not found; connect to /app/KEY");
+    admission->protocol = protocol_in(request->query, &code);
     if (code == PUSHER_NO_PROTOCOL)
-        return refuse(code, "No protocol version supplied; add protocol=7 to the query", why);
+        return refuse(admission, code, "No protocol version supplied; add protocol=7 to the query");
     if (code)
-        return refuse(code, "Unsupported protocol version; 5, 6 and 7 are served", why);
+        return refuse(admission, code, "Unsupported protocol version; 5, 6 and 7 are served");
     if (!version_fits(request->query))
-        return refuse(PUSHER_INVALID_VERSION, "Invalid version string format; it must be like 8.6.0", why);
-    const struct app *app = config_app_by_key(worker->config, key.bytes, key.length);
-    if (!app)
-        return refuse(PUSHER_NO_SUCH_APP, "No app has this key", why);
-    if (!app->enabled)
-        return refuse(PUSHER_APP_DISABLED, "This app is disabled", why);
-    if (!take_place(app))
-        return refuse(PUSHER_OVER_QUOTA, "This app has as many connections as it may", why);
-    *admitted = app;
-    *why = NULL;
-    return 0;
+        return refuse(
+            admission, PUSHER_INVALID_VERSION, "Invalid version string format; it must be like 8.6.0");
+    const struct app *app;
+    admission->key = find_key(worker->config, key, &app);
+    return admit_to_app(worker, request, app, admission);
+}
+
+void connection_give_back(const struct app *app, struct worker *worker)
+{
+    atomic_fetch_sub(&app->counters->connections, 1);
+    atomic_fetch_sub(node_connections(worker->node.node), 1);
 }

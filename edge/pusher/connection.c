@@ -13,7 +13,7 @@ static struct socket_id next_id(struct worker *worker)
 }
 
 struct connection *connection_new(struct worker *worker, const struct transport *transport, int fd,
-    const struct app *app, uint8_t protocol, struct door_seat *seat)
+    const struct admission *admission, struct door_seat *seat)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
     if (!connection)
@@ -21,15 +21,16 @@ struct connection *connection_new(struct worker *worker, const struct transport 
     connection->transport = transport;
     connection->worker = worker;
     connection->fd = fd;
-    connection->app = app;
-    connection->protocol = protocol;
+    connection->app = admission->app;
+    connection->key = admission->key;
+    connection->protocol = admission->protocol;
     connection->seat = door_seat_keep(seat);
     connection->id = next_id(worker);
-    connection->heard_ms = connection->progress_ms = worker_now_ms(worker);
+    connection->opened_ms = connection->heard_ms = connection->progress_ms = worker_now_ms(worker);
     outbox_init(&connection->outbox);
     LIST_INSERT_HEAD(&worker->connections, connection, of_worker);
     worker->connection_count++;
-    if (app) {
+    if (connection->app) {
         metric_add(&worker->metrics.connections, 1);
         metric_add(&worker->metrics.connections_opened, 1);
     }
@@ -86,11 +87,12 @@ void connection_closed(struct connection *connection)
     LIST_REMOVE(connection, of_worker);
     worker->connection_count--;
     if (connection->app) {
-        atomic_fetch_sub(&connection->app->counters->connections, 1);
+        connection_give_back(connection->app, worker);
         metric_subtract(&worker->metrics.connections, 1);
         metric_add(&worker->metrics.connections_closed, 1);
     }
     door_seat_leave(connection->seat);
+    user_free(connection->user);
     free(connection->end_why);
     free(connection);
 }

@@ -14,6 +14,7 @@
 #include "edge/door/http.h"
 #include "edge/node/node.h"
 #include "edge/pusher/outbox.h"
+#include "edge/pusher/user.h"
 
 struct worker;
 struct connection;
@@ -60,7 +61,11 @@ struct connection {
     const struct transport *transport;
     void *transport_data; /* the transport's own: for WebSocket the struct lws */
     struct worker *worker;
-    const struct app *app;  /* NULL while refused for want of one */
+    const struct app *app;     /* NULL while refused for want of one */
+    const struct app_key *key; /* the pair it came with */
+    struct user *user;         /* NULL until signed in */
+    uint64_t opened_ms;
+    bool authorized;        /* has signed in, or has been let into a channel with a signature */
     struct door_seat *seat; /* its place under connections_per_address; left when it ends */
     struct socket_id id;
     LIST_ENTRY(connection) of_worker;
@@ -91,16 +96,23 @@ struct connection {
 
 /* ---- for transports ---- */
 
-/* What the path and query of the request say (app key, protocol), before the transport is set up: 0 and *app,
- * or the code to refuse with, and *why in words (static). With 0 one place of the app's connections is taken;
- * connection_new() takes it over, and must follow. */
-int connection_admit(struct worker *worker, const struct http_request *request, const struct app **app,
-    uint8_t *protocol, const char **why);
+/* Who is let in, and as what. All zero but `why` when nobody is. */
+struct admission {
+    const struct app *app;
+    const struct app_key *key;
+    uint8_t protocol;
+    const char *why; /* static */
+};
 
-/* A new connection, still silent. app is NULL for one that will be refused. `seat` is kept and left by the
+/* What path, query and origin of the request say, before the transport is set up: 0, or the code to refuse with
+ * and admission->why. With 0 a place among the connections of the app and of the process is taken; connection_new()
+ * takes it over, and must follow. */
+int connection_admit(struct worker *worker, const struct http_request *request, struct admission *admission);
+
+/* A new connection, still silent; one that was not admitted will be refused. `seat` is kept and left by the
  * connection; NULL is allowed. Never NULL. */
 struct connection *connection_new(struct worker *worker, const struct transport *transport, int fd,
-    const struct app *app, uint8_t protocol, struct door_seat *seat);
+    const struct admission *admission, struct door_seat *seat);
 
 /* The transport can carry frames: says pusher:connection_established. */
 void connection_opened(struct connection *connection);
@@ -154,6 +166,9 @@ void connection_end(struct connection *connection, int code, const char *why);
 /* Writes every outbox that has something new, and carries out the closes of this turn. At the end of each
  * turn, outside of all callbacks of libwebsockets. */
 void connection_flush_dirty(struct worker *worker);
+
+/* A user on the connection's watchlist has come online or gone offline; the frame says so. */
+void connection_user_changed(struct subscription *subscription, bool online, struct frame *frame);
 
 /* The node's answer to a subscription that still has its connection. A refused one is unlinked from it. */
 void connection_subscribed(struct subscription *subscription);

@@ -6,6 +6,8 @@
  *   receive.c        rate of messages; what a message is about
  *   subscribe.c      subscriptions, and the node's answers
  *   client_event.c   client events
+ *   signin.c         signing in as a user
+ *   watchlist.c      users' own channels, watchlists
  *   admit.c          who is let in
  */
 #pragma once
@@ -16,6 +18,8 @@
 #include "edge/worker.h"
 
 #include <stdarg.h>
+
+struct json_t; /* jansson's */
 
 /* A client event on its way through the node: tells its sender if it was not accepted. */
 struct client_publish {
@@ -35,6 +39,11 @@ void connection_words(char words[WORDS_MAX_BYTES], const char *format, va_list a
 
 /* For "%.*s": a text of a client, cut for quoting. */
 #define QUOTE(text) (int)json_text_cut(text, QUOTE_MAX_BYTES), (text).bytes ? (text).bytes : ""
+
+/* ---- admit.c ---- */
+
+/* The places that connection_admit() took. */
+void connection_give_back(const struct app *app, struct worker *worker);
 
 /* ---- sending.c ---- */
 
@@ -58,6 +67,22 @@ void connection_subscribe(struct connection *connection, struct message *message
 void connection_unsubscribe(struct connection *connection, struct message *message);
 struct subscription *connection_subscription(struct connection *connection, struct json_text channel);
 void connection_give_up_subscriptions(struct connection *connection);
+
+/* Hangs a subscription, whose kind and user_info are set, onto the connection and asks the node for it. */
+void connection_ask_node(struct connection *connection, struct subscription *subscription);
+
+/* Takes a subscription off its connection, without a word to the node. */
+void connection_unlink(struct subscription *subscription);
+
+/* ---- signin.c, watchlist.c ---- */
+
+void connection_signin(struct connection *connection, struct message *message);
+
+/* Puts the connection into its user's channel, and watches the users of the list (strings; NULL: none). */
+void connection_watch_users(struct connection *connection, const struct json_t *watchlist);
+
+/* The node's answer to a subscription of kind CHANNEL_USER. */
+void connection_user_subscribed(struct subscription *subscription);
 
 /* ---- client_event.c ---- */
 

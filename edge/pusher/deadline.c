@@ -17,8 +17,18 @@ enum { SECOND_LOOK_MS = 500, STALL_STEPS = 8 };
 
 static void on_deadline(struct wheel_timer *timer, uint64_t now_ms);
 
+/* By when it must have shown that it may be here; UINT64_MAX: it need not, or has. */
+static uint64_t authorization_due_ms(const struct connection *connection)
+{
+    if (!connection->app->require_authorization || connection->authorized)
+        return UINT64_MAX;
+    return connection->opened_ms + connection->app->authorization_timeout_ms;
+}
+
 static void set(struct connection *connection, uint64_t due_ms)
 {
+    if (due_ms > authorization_due_ms(connection))
+        due_ms = authorization_due_ms(connection);
     wheel_set(&connection->worker->wheel, &connection->deadline, due_ms);
 }
 
@@ -110,7 +120,9 @@ static void on_deadline(struct wheel_timer *timer, uint64_t now_ms)
     struct connection *connection = CONTAINER_OF(timer, struct connection, deadline);
     if (connection->state != CONNECTION_OPEN)
         return;
-    if (connection->blocked)
+    if (now_ms >= authorization_due_ms(connection))
+        connection_end(connection, PUSHER_UNAUTHORIZED, "Connection not authorized within timeout");
+    else if (connection->blocked)
         judge_stall(connection, now_ms);
     else if (connection->liveness == CONNECTION_PINGED)
         judge_pong(connection, now_ms);

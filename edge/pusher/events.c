@@ -172,6 +172,74 @@ struct frame *event_member_removed(const char *channel, const struct member *mem
     return finish(&buffer);
 }
 
+struct frame *event_subscription_count(const char *channel, uint64_t count)
+{
+    struct buffer buffer = {0};
+    begin(&buffer, "pusher_internal:subscription_count", channel, 0);
+    buffer_printf(&buffer, "\"{\\\"subscription_count\\\":%ju}\"}", (uintmax_t)count);
+    return finish(&buffer);
+}
+
+struct frame *event_cache_miss(const char *channel)
+{
+    struct buffer buffer = {0};
+    begin(&buffer, "pusher:cache_miss", channel, 0);
+    ADD(&buffer, "\"{}\"}");
+    return finish(&buffer);
+}
+
+/* ---- about users ---- */
+
+struct frame *event_signin_success(const char *user_data, size_t length)
+{
+    struct buffer buffer = {0};
+    buffer_reserve(&buffer, SKELETON_BYTES + length + length / 4);
+    ADD(&buffer, "{\"event\":\"pusher:signin_success\",\"data\":{\"user_data\":");
+    buffer_add_json_string(&buffer, user_data, length);
+    ADD(&buffer, "}}");
+    return finish(&buffer);
+}
+
+static void add_watched(struct buffer *buffer, const char *name, const char *ids, size_t length)
+{
+    if (length == 0)
+        return;
+    if (buffer->bytes[buffer->length - 1] == '}')
+        ADD(buffer, ",");
+    buffer_printf(buffer, "{\"name\":\"%s\",\"user_ids\":[", name);
+    buffer_add(buffer, ids, length);
+    ADD(buffer, "]}");
+}
+
+struct frame *event_watchlist(const struct buffer *online, const struct buffer *offline)
+{
+    struct buffer buffer = {0};
+    ADD(&buffer, "{\"event\":\"pusher_internal:watchlist_events\",\"data\":{\"events\":[");
+    add_watched(&buffer, "online", online->bytes, online->length);
+    add_watched(&buffer, "offline", offline->bytes, offline->length);
+    ADD(&buffer, "]}}");
+    return finish(&buffer);
+}
+
+static struct frame *one_watched(const char *id, bool online)
+{
+    struct buffer ids = {0}, none = {0};
+    buffer_add_json_string(&ids, id, strlen(id));
+    struct frame *frame = online ? event_watchlist(&ids, &none) : event_watchlist(&none, &ids);
+    buffer_deinit(&ids);
+    return frame;
+}
+
+struct frame *event_watchlist_online(const char *user_id)
+{
+    return one_watched(user_id, true);
+}
+
+struct frame *event_watchlist_offline(const char *user_id)
+{
+    return one_watched(user_id, false);
+}
+
 /* ---- events of back ends and clients ---- */
 
 static void begin_named(

@@ -2,6 +2,7 @@
  * one reference. Pure functions; any thread. */
 #pragma once
 
+#include "edge/base/buffer.h"
 #include "presence/roster.h"
 #include "presence/store.h"
 
@@ -19,6 +20,17 @@ struct frame *event_subscription_succeeded(const char *channel, const struct ros
 struct frame *event_subscription_error(const char *channel, const char *message, int status);
 struct frame *event_member_added(const char *channel, const struct member *member);
 struct frame *event_member_removed(const char *channel, const struct member *member);
+
+struct frame *event_subscription_count(const char *channel, uint64_t count);
+struct frame *event_cache_miss(const char *channel);
+
+/* user_data as the client sent it. */
+struct frame *event_signin_success(const char *user_data, size_t length);
+
+/* pusher_internal:watchlist_events. The lists are JSON strings with commas between them; at most one is empty. */
+struct frame *event_watchlist(const struct buffer *online, const struct buffer *offline);
+struct frame *event_watchlist_online(const char *user_id);
+struct frame *event_watchlist_offline(const char *user_id);
 
 /* An event of a back end: data is the string as published, encoded as a JSON string. */
 struct frame *event_published(

@@ -127,7 +127,7 @@ static bool scan_string(struct scanner *s, struct json_value *value)
     if (!take(s, '"'))
         return false;
     *value = (struct json_value){
-        .kind = JSON_STRING, .escaped = escaped, .raw = {(const char *)start, (size_t)(s->at - start)}};
+        .kind = JSON_KIND_STRING, .escaped = escaped, .raw = {(const char *)start, (size_t)(s->at - start)}};
     return true;
 }
 
@@ -226,7 +226,7 @@ static bool scan_member(struct scanner *s, int depth, struct json_field *fields,
     struct json_field *field = wanted(&key, fields, count);
     if (!field)
         return true;
-    if (field->value.kind != JSON_ABSENT)
+    if (field->value.kind != JSON_KIND_ABSENT)
         return fail(s, -EINVAL, "has the same key twice in one object");
     field->value = value;
     return true;
@@ -254,22 +254,22 @@ static bool scan_by_first(struct scanner *s, int depth, struct json_value *value
     case '"':
         return scan_string(s, value);
     case '{':
-        value->kind = JSON_OBJECT;
+        value->kind = JSON_KIND_OBJECT;
         return scan_object(s, depth, NULL, 0);
     case '[':
-        value->kind = JSON_ARRAY;
+        value->kind = JSON_KIND_ARRAY;
         return scan_array(s, depth);
     case 't':
-        value->kind = JSON_TRUE;
+        value->kind = JSON_KIND_TRUE;
         return scan_word(s, "true");
     case 'f':
-        value->kind = JSON_FALSE;
+        value->kind = JSON_KIND_FALSE;
         return scan_word(s, "false");
     case 'n':
-        value->kind = JSON_NULL;
+        value->kind = JSON_KIND_NULL;
         return scan_word(s, "null");
     default:
-        value->kind = JSON_NUMBER;
+        value->kind = JSON_KIND_NUMBER;
         if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
             return *s->at >= 0x80 ? fail(s, -EINVAL, "has other characters than ASCII outside of strings")
                                   : broken(s);
@@ -286,7 +286,7 @@ static bool scan_value(struct scanner *s, int depth, struct json_value *value)
     if (s->at == s->end)
         return broken(s);
     const unsigned char *start = s->at;
-    *value = (struct json_value){.kind = JSON_ABSENT};
+    *value = (struct json_value){.kind = JSON_KIND_ABSENT};
     if (!scan_by_first(s, depth, value))
         return false;
     value->raw = (struct json_text){(const char *)start, (size_t)(s->at - start)};
@@ -299,7 +299,7 @@ int json_object_read(
 {
     struct scanner s = {.at = (const unsigned char *)text, .end = (const unsigned char *)text + length};
     for (size_t i = 0; i < count; i++)
-        fields[i].value = (struct json_value){.kind = JSON_ABSENT};
+        fields[i].value = (struct json_value){.kind = JSON_KIND_ABSENT};
     skip_space(&s);
     if (s.at == s.end)
         fail(&s, -EINVAL, "is empty");

@@ -15,14 +15,14 @@
 enum { JSON_DEPTH_MAX = 32 };
 
 enum json_kind {
-    JSON_ABSENT = 0,
-    JSON_NULL,
-    JSON_FALSE,
-    JSON_TRUE,
-    JSON_NUMBER,
-    JSON_STRING,
-    JSON_ARRAY,
-    JSON_OBJECT,
+    JSON_KIND_ABSENT = 0,
+    JSON_KIND_NULL,
+    JSON_KIND_FALSE,
+    JSON_KIND_TRUE,
+    JSON_KIND_NUMBER,
+    JSON_KIND_STRING,
+    JSON_KIND_ARRAY,
+    JSON_KIND_OBJECT,
 };
 
 struct json_text { /* not NUL-terminated; bytes NULL: there is none */
@@ -39,7 +39,7 @@ struct json_value {
 /* A member that is looked for, and what was found. */
 struct json_field {
     const char *name;
-    struct json_value value; /* JSON_ABSENT when there is no such member */
+    struct json_value value; /* JSON_KIND_ABSENT when there is no such member */
 };
 
 /* Checks that the text is one JSON object and nothing else, and finds some of its members; others are checked

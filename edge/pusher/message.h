@@ -30,6 +30,12 @@ struct message_user {
     struct json_text info; /* JSON, as it came; bytes NULL when absent or null */
 };
 
+/* The data of pusher:signin; both are there. */
+struct message_signin {
+    struct json_text auth;
+    struct json_text user_data; /* the bytes that were signed */
+};
+
 /* Reads a message. 0; -EILSEQ: not UTF-8; -EINVAL: anything else that is wrong; *why is then a static clause
  * that goes on from "The message". message_deinit() must be called in any case. */
 int message_read(struct message *message, const char *text, size_t length, const char **why);
@@ -38,6 +44,8 @@ void message_deinit(struct message *message);
 /* Reads its data as that of a subscription. 0 or -EINVAL; *why as above. */
 int message_read_subscription(
     struct message *message, struct message_subscription *subscription, const char **why);
+
+int message_read_signin(struct message *message, struct message_signin *signin, const char **why);
 
 /* Reads channel_data (of the same message). 0, -EINVAL or -EILSEQ; *why goes on from "channel_data". */
 int message_read_user(

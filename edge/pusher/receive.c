@@ -41,12 +41,14 @@ static void dispatch(struct connection *connection, struct message *message)
         connection_subscribe(connection, message);
     else if (json_text_is(message->event, "pusher:unsubscribe"))
         connection_unsubscribe(connection, message);
+    else if (json_text_is(message->event, "pusher:signin"))
+        connection_signin(connection, message);
     else if (json_text_is(message->event, "pusher:ping"))
         answer_ping(connection);
     else if (!json_text_is(message->event, "pusher:pong"))
         connection_complain(connection, 0,
             "Event %.*s is not known here; clients may send events that begin with client-, and "
-            "pusher:subscribe, pusher:unsubscribe, pusher:ping, pusher:pong",
+            "pusher:subscribe, pusher:unsubscribe, pusher:signin, pusher:ping, pusher:pong",
             QUOTE(message->event));
 }
 

@@ -31,7 +31,8 @@ struct subscription *connection_subscription(struct connection *connection, stru
     uint32_t hash = hash_of(channel);
     struct subscription *subscription;
     LIST_FOREACH (subscription, &connection->subscriptions, of_connection)
-        if (subscription->name_hash == hash && json_text_is(channel, subscription->name))
+        if (subscription->name_hash == hash && subscription->kind != CHANNEL_USER &&
+            json_text_is(channel, subscription->name))
             return subscription;
     return NULL;
 }
@@ -58,11 +59,32 @@ static bool refuse(
 
 /* ---- what is asked for ---- */
 
+/* "#server-to-user-ID" is for the connection signed in as that user; its name may hold any character of an id. */
+static bool check_server_to_user(struct connection *connection, struct json_text channel)
+{
+    size_t prefix = strlen(CHANNEL_SERVER_TO_USER_PREFIX);
+    struct json_text id = {channel.bytes + prefix, channel.length - prefix};
+    if (connection->user && json_text_is(id, connection->user->id))
+        return true;
+    return refuse(connection, channel, STATUS_UNAUTHORIZED,
+        "Channel %.*s is only for a connection that is signed in as that user", QUOTE(channel));
+}
+
+static bool is_server_to_user(struct json_text channel)
+{
+    size_t prefix = strlen(CHANNEL_SERVER_TO_USER_PREFIX);
+    return channel.length > prefix && memcmp(channel.bytes, CHANNEL_SERVER_TO_USER_PREFIX, prefix) == 0;
+}
+
 static bool check_channel(struct connection *connection, struct wish *wish)
 {
     struct json_text channel = wish->said.channel;
     char name[WORDS_MAX_BYTES];
     uint32_t max_chars = connection->app->limits.channel_name_chars;
+    if (is_server_to_user(channel)) {
+        wish->kind = CHANNEL_SERVER_TO_USER;
+        return check_server_to_user(connection, channel);
+    }
     if (channel.length >= sizeof(name) || !channel_name_valid(channel.bytes, channel.length, max_chars))
         return refuse(connection, channel, STATUS_BAD_REQUEST,
             "Invalid channel name %.*s: it must be 1 to %u characters of A-Z a-z 0-9 _ - = @ , . ;",
@@ -87,21 +109,26 @@ static bool check_new(struct connection *connection, const struct wish *wish)
     return true;
 }
 
+static bool needs_signature(enum channel_kind kind)
+{
+    return kind == CHANNEL_PRIVATE || kind == CHANNEL_ENCRYPTED || kind == CHANNEL_PRESENCE;
+}
+
 static bool check_signature(struct connection *connection, const struct wish *wish)
 {
     const struct message_subscription *said = &wish->said;
     bool presence = wish->kind == CHANNEL_PRESENCE;
     char socket_id[SOCKET_ID_CHARS], name[WORDS_MAX_BYTES], expected[WORDS_MAX_BYTES / 2];
-    if (wish->kind == CHANNEL_PUBLIC)
+    if (!needs_signature(wish->kind))
         return true;
-    if (presence && !said->channel_data.bytes)
+    if (presence && !said->channel_data.bytes && !connection->user)
         return refuse(connection, said->channel, STATUS_UNAUTHORIZED,
             "Invalid signature: a presence channel needs channel_data, a string with a JSON object");
     socket_id_print(connection->id, socket_id);
     snprintf(name, sizeof(name), "%.*s", (int)said->channel.length, said->channel.bytes);
     struct auth_input input = {
-        .key = connection->app->key,
-        .secret = connection->app->secret,
+        .key = connection->key->key,
+        .secret = connection->key->secret,
         .socket_id = socket_id,
         .auth = said->auth.bytes ? said->auth.bytes : "",
         .auth_length = said->auth.length,
@@ -115,12 +142,26 @@ static bool check_signature(struct connection *connection, const struct wish *wi
         QUOTE(said->auth));
 }
 
+/* Who leaves channel_data out is whoever he has signed in as. */
+static struct message_user signed_in_user(const struct connection *connection)
+{
+    const struct user *user = connection->user;
+    return (struct message_user){
+        .id = {user->id, strlen(user->id)},
+        .info = {user->info, user->info ? strlen(user->info) : 0},
+    };
+}
+
 static bool check_user(struct connection *connection, struct message *message, struct wish *wish)
 {
     const struct config_limits *limits = &connection->app->limits;
     const char *why;
     if (wish->kind != CHANNEL_PRESENCE)
         return true;
+    if (!wish->said.channel_data.bytes) {
+        wish->user = signed_in_user(connection);
+        return true;
+    }
     if (message_read_user(message, wish->said.channel_data, &wish->user, &why) != 0)
         return refuse(connection, wish->said.channel, STATUS_BAD_REQUEST, "channel_data %s", why);
     if (limits->user_id_chars && json_text_characters(wish->user.id) > limits->user_id_chars)
@@ -132,7 +173,7 @@ static bool check_user(struct connection *connection, struct message *message, s
     return true;
 }
 
-static void ask_node(struct connection *connection, const struct wish *wish)
+static void ask_for(struct connection *connection, const struct wish *wish)
 {
     const struct json_text *channel = &wish->said.channel, *id = &wish->user.id, *info = &wish->user.info;
     bool presence = wish->kind == CHANNEL_PRESENCE;
@@ -140,14 +181,8 @@ static void ask_node(struct connection *connection, const struct wish *wish)
         subscription_new(channel->bytes, channel->length, presence ? id->bytes : NULL, id->length);
     if (info->bytes && !(subscription->user_info = strndup(info->bytes, info->length)))
         abort();
-    subscription->app = connection->app;
-    subscription->worker = connection->worker->number;
     subscription->kind = wish->kind;
-    subscription->name_hash = hash_of(*channel);
-    subscription->connection = connection;
-    LIST_INSERT_HEAD(&connection->subscriptions, subscription, of_connection);
-    connection->subscription_count++;
-    node_subscribe(&connection->worker->node, subscription);
+    connection_ask_node(connection, subscription);
 }
 
 void connection_subscribe(struct connection *connection, struct message *message)
@@ -166,21 +201,34 @@ void connection_subscribe(struct connection *connection, struct message *message
         connection_end(connection, PUSHER_OVER_CAPACITY, "The server is over capacity");
         return;
     }
-    ask_node(connection, &wish);
+    ask_for(connection, &wish);
+}
+
+/* ---- the connection's list ---- */
+
+void connection_ask_node(struct connection *connection, struct subscription *subscription)
+{
+    subscription->app = connection->app;
+    subscription->worker = connection->worker->number;
+    subscription->name_hash = hash_of((struct json_text){subscription->name, strlen(subscription->name)});
+    subscription->connection = connection;
+    LIST_INSERT_HEAD(&connection->subscriptions, subscription, of_connection);
+    connection->subscription_count += subscription->kind != CHANNEL_USER;
+    node_subscribe(&connection->worker->node, subscription);
+}
+
+void connection_unlink(struct subscription *subscription)
+{
+    LIST_REMOVE(subscription, of_connection);
+    subscription->connection->subscription_count -= subscription->kind != CHANNEL_USER;
+    subscription->connection = NULL;
 }
 
 /* ---- giving up ---- */
 
-static void unlink_subscription(struct subscription *subscription)
-{
-    LIST_REMOVE(subscription, of_connection);
-    subscription->connection->subscription_count--;
-    subscription->connection = NULL;
-}
-
 static void give_up(struct connection *connection, struct subscription *subscription)
 {
-    unlink_subscription(subscription);
+    connection_unlink(subscription);
     node_unsubscribe(&connection->worker->node, subscription);
 }
 
@@ -220,12 +268,17 @@ void connection_subscribed(struct subscription *subscription)
 {
     struct connection *connection = subscription->connection;
     struct json_text channel = {subscription->name, strlen(subscription->name)};
+    if (subscription->kind == CHANNEL_USER) {
+        connection_user_subscribed(subscription);
+        return;
+    }
     if (subscription->result == STORE_OK) {
+        connection->authorized |= needs_signature(subscription->kind);
         send_answer(connection, &subscription->answer);
         send_answer(connection, &subscription->cached);
         return;
     }
-    unlink_subscription(subscription);
+    connection_unlink(subscription);
     if (subscription->result == STORE_FULL)
         refuse(connection, channel, STATUS_FULL, "Channel %s has %u members, as many as it may",
             subscription->name, connection->app->limits.presence_members);

@@ -351,20 +351,17 @@ static size_t write_handshake(const struct http_request *request, char handshake
 void websocket_adopt(struct websocket_host *host, int fd, const struct http_request *request)
 {
     char handshake[HANDSHAKE_MAX_BYTES];
-    const struct app *app;
-    const char *why;
-    uint8_t protocol;
+    struct admission admission;
     size_t length = write_handshake(request, handshake);
     if (length == 0) {
         close(fd);
         return;
     }
-    int code = connection_admit(host->worker, request, &app, &protocol, &why);
-    struct connection *connection =
-        connection_new(host->worker, &transport, fd, app, protocol, request->seat);
+    int code = connection_admit(host->worker, request, &admission);
+    struct connection *connection = connection_new(host->worker, &transport, fd, &admission, request->seat);
     if (code) {
         connection->end_code = code;
-        connection->end_why = strdup(why);
+        connection->end_why = strdup(admission.why);
     }
     set_socket_options(fd);
     host->adopting = connection;

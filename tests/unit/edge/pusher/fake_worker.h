@@ -25,6 +25,7 @@ static struct {
     size_t given_up;
     struct publish *published[ASKED_MAX];
     size_t published_count;
+    atomic_uint connections; /* of the process */
 } fake;
 
 static const char FAKE_CONFIG[] = "{\"apps\":[{\"id\":\"1\",\"key\":\"278d425bdf160c739803\","
@@ -69,7 +70,8 @@ static inline void fake_answer(size_t i, enum store_result result)
     subscription->result = result;
     if (result == STORE_OK) {
         subscription->state = SUBSCRIPTION_ACTIVE;
-        subscription->answer = event_subscription_succeeded(subscription->name, NULL);
+        if (subscription->kind != CHANNEL_USER)
+            subscription->answer = event_subscription_succeeded(subscription->name, NULL);
         connection_subscribed(subscription);
         return;
     }
@@ -83,6 +85,12 @@ bool node_port_has_room(const struct node_port *port)
 {
     (void)port;
     return !fake.busy;
+}
+
+atomic_uint *node_connections(struct node *node)
+{
+    (void)node;
+    return &fake.connections;
 }
 
 struct subscription *subscription_new(

@@ -39,7 +39,8 @@ static void the_first_frame_says_who_the_client_is(void **state)
 static void one_that_is_refused_hears_why_and_counts_nowhere(void **state)
 {
     (void)state;
-    struct connection *refused = connection_new(&fake.worker, &wire_transport, -1, NULL, 7, NULL);
+    struct connection *refused =
+        connection_new(&fake.worker, &wire_transport, -1, &(struct admission){0}, NULL);
     struct connection *first = wire.connection;
     connection_refuse(refused, PUSHER_NO_SUCH_APP, "No app has this key");
     end_turn();

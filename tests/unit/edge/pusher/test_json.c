@@ -173,10 +173,10 @@ static void values_are_found_as_they_stand(void **state)
     const char *why;
     (void)state;
     assert_int_equal(json_object_read(text, sizeof(text) - 1, fields, 4, &why), 0);
-    assert_raw(&fields[0].value, JSON_OBJECT, "{ \"x\" : [ 1 , 2 ] }");
-    assert_raw(&fields[1].value, JSON_NUMBER, "-1.50");
-    assert_raw(&fields[2].value, JSON_STRING, "\"t\\n\"");
-    assert_int_equal(fields[3].value.kind, JSON_ABSENT);
+    assert_raw(&fields[0].value, JSON_KIND_OBJECT, "{ \"x\" : [ 1 , 2 ] }");
+    assert_raw(&fields[1].value, JSON_KIND_NUMBER, "-1.50");
+    assert_raw(&fields[2].value, JSON_KIND_STRING, "\"t\\n\"");
+    assert_int_equal(fields[3].value.kind, JSON_KIND_ABSENT);
 }
 
 static void a_wanted_key_stands_once(void **state)
