@@ -147,12 +147,17 @@ void engine_free(struct engine *engine)
 
 void engine_tick(struct engine *engine)
 {
+    uint64_t now = engine_now(engine);
     engine_enter(engine);
+    if (engine->ticked_ms && now - engine->ticked_ms > TILT_MS)
+        engine->tilted_until_ms = now + TILT_MS;
+    engine->ticked_ms = now;
     for (unsigned i = 0; i < engine->options.shard_count; i++)
         shard_tick(&engine->shards[i]);
     for (unsigned i = 0; i < engine->options.partitions; i++)
         partition_tick(&engine->partitions[i]);
-    channels_tick(engine);
+    if (now >= engine->tilted_until_ms)
+        channels_tick(engine);
     engine_leave(engine);
 }
 

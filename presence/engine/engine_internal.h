@@ -16,9 +16,11 @@ enum {
     SEEN_MAX = 4096,     /* ids of events delivered locally, to know their echo */
     VICTIMS_MAX = 32,    /* owners one edge reaps at once in a partition */
     REAP_CHANNELS = 50,
-    WAIT_MS = 200,         /* after LOADING, BUSY, NOREPLICAS and the like */
-    REFUSED_MS = 1000,     /* after an answer that only people or time can change */
-    RESTATE_MS = 60000,    /* "who joined or left here in the last minute" (presence.md, restate) */
+    WAIT_MS = 200,      /* after LOADING, BUSY, NOREPLICAS and the like */
+    REFUSED_MS = 1000,  /* after an answer that only people or time can change */
+    RESTATE_MS = 60000, /* "who joined or left here in the last minute" (presence.md, restate) */
+    TILT_MS = 500,      /* a tick so late means that the process stood still */
+    ALARM_EVERY_MS = 10000,
     PUBLISHES_OUT = 20000, /* unanswered publishes of a shard; beyond it the shard counts as out of reach */
 };
 
@@ -155,7 +157,6 @@ struct partition {
     uint64_t retry_ms; /* PARTITION_REFUSED: say hello again */
     char timeline[TIMELINE_BYTES];
     uint64_t clock, mark; /* lease clock: as last told; at the last new timeline */
-    uint64_t last_version;
     uint64_t owner;
     char incarnation[17];
     uint64_t number; /* the last one given to a batch */
@@ -191,6 +192,8 @@ struct shard {
     TAILQ_HEAD(commands, command) in_flight;
     size_t in_flight_count, publishes_out;
     uint64_t next_info_ms;
+    uint64_t last_reply_ms; /* a Redis that answers in order is alive, however much waits for it */
+    uint64_t alarm_ms;      /* of the last alarm about its partitions */
     char beat_topic[160];
     uint64_t beat_due_ms; /* when a heartbeat was first answered since our beat was last seen; 0: none */
 };
@@ -230,13 +233,16 @@ struct engine {
     uint64_t edge;
     uint64_t event_serial, command_serial;
     uint64_t started_ms;
+    uint64_t ticked_ms;
+    uint64_t tilted_until_ms; /* we did not run for a while: what seems overdue may only be unread */
     struct shard *shards;
     struct partition *partitions;
     char settings[96];
-    struct channel *channels; /* uthash head */
-    struct topic *topics;     /* uthash head */
-    struct waiters waiters;   /* in order of their deadlines */
-    struct waiter *accepting; /* while the observer is told of its member */
+    struct channel *channels;      /* uthash head */
+    struct topic *topics;          /* uthash head */
+    struct waiters waiters;        /* in order of their deadlines */
+    struct waiter *accepting;      /* while the observer is told of its member */
+    struct publishing *publishing; /* events whose reply is outstanding; publish.c */
     struct seen *seen;
     STAILQ_HEAD(seen_list, seen) seen_order;
     unsigned seen_count;

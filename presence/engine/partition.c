@@ -26,7 +26,7 @@ static uint64_t lease_and_heartbeat_us(const struct partition *partition)
 
 void partition_note_loss(struct partition *partition, uint64_t clock)
 {
-    partition->engine->counters.losses++;
+    partition->engine->counters.losses += !partition->waits;
     partition->waits = true;
     if (!clock) {
         partition->wait_from_next = true;
@@ -63,8 +63,13 @@ void partition_refuse(struct partition *partition, const char *why)
 {
     partition->state = PARTITION_REFUSED;
     partition->retry_ms = engine_now(partition->engine) + REFUSED_MS;
-    engine_log(partition->engine, ENGINE_ALARM, "redis.refused", "shard %s, partition %u: %s",
-        partition->shard->name, partition->index, why);
+    struct shard *shard = partition->shard;
+    uint64_t now = engine_now(partition->engine);
+    if (shard->alarm_ms && now - shard->alarm_ms < ALARM_EVERY_MS)
+        return; /* its other partitions say the same */
+    shard->alarm_ms = now;
+    engine_log(partition->engine, ENGINE_ALARM, "redis.refused", "shard %s, partition %u: %s", shard->name,
+        partition->index, why);
 }
 
 static void copy_text(char *to, size_t room, const struct reply *reply, size_t at)
@@ -123,12 +128,12 @@ static void on_welcome(struct partition *partition, const struct command *comman
         snprintf(partition->incarnation, sizeof partition->incarnation, "%016" PRIx64, command->number);
         partition->number = 0;
     }
-    partition->last_version = reply_number(reply, 6);
     check_clocks(partition, reply_number(reply, 7));
     copy_text(partition->shard->replication_id, sizeof partition->shard->replication_id, reply, 8);
     partition->state = PARTITION_READY;
     partition->fresh_ms = engine_now(partition->engine);
     writer_resume(partition, reply_number(reply, 5), !kept || !same_timeline);
+    writer_flush(partition); /* so that the reads show what we assert */
     read_all_views(partition);
 }
 
@@ -234,7 +239,8 @@ static void check_number(
 {
     struct batch *oldest = TAILQ_FIRST(&partition->batches);
     bool settled = !oldest || oldest->number > command->number;
-    if (!settled || partition->assert_wanted)
+    bool renumbered = partition->number < command->number;
+    if (!settled || renumbered || partition->assert_wanted)
         return;
     if (reply_number(reply, 1) != command->number) {
         partition->engine->counters.gaps++;

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 
 struct publishing {
+    UT_hash_handle hh; /* in engine->publishing, by serial of the id */
     struct store_publish *publish;
     struct socket_id id;
     struct shard *shard;
+    bool echoed; /* it has come back, so Redis has it, whatever becomes of the reply */
 };
 
 static void give_cached(struct channel *channel, struct frame *frame, uint64_t ttl_ms)
@@ -42,11 +44,17 @@ static void remember(struct engine *engine, uint64_t serial)
     engine->seen_count--;
 }
 
+/* Of an event that was delivered here already. */
 static bool is_echo(struct engine *engine, struct socket_id id)
 {
     struct seen *seen = NULL;
-    if (id.edge == engine->edge)
-        HASH_FIND(hh, engine->seen, &id.serial, sizeof id.serial, seen);
+    struct publishing *publishing = NULL;
+    if (id.edge != engine->edge)
+        return false;
+    HASH_FIND(hh, engine->seen, &id.serial, sizeof id.serial, seen);
+    HASH_FIND(hh, engine->publishing, &id.serial, sizeof id.serial, publishing);
+    if (publishing)
+        publishing->echoed = true;
     return seen != NULL;
 }
 
@@ -62,7 +70,7 @@ void publish_deliver(struct channel *channel, const struct wire_event *event)
     frame_unref(out.frame);
 }
 
-/* unsent: Redis has certainly not had it. */
+/* Redis has not had it, or has not said so. */
 static void finish_alone(struct engine *engine, struct store_publish *publish, struct socket_id id)
 {
     if (!publish->local_suffices) {
@@ -82,9 +90,10 @@ static void on_published(struct command *command, const struct reply *reply)
     struct publishing *publishing = command->context;
     struct engine *engine = command->engine;
     publishing->shard->publishes_out--;
+    HASH_DEL(engine->publishing, publishing);
     enum answer answer = command_answer(command, reply);
     struct frame *frame = publishing->publish->event.frame;
-    if (!engine->freeing && answer == ANSWER_OK)
+    if (!engine->freeing && (answer == ANSWER_OK || publishing->echoed))
         publishing->publish->done(publishing->publish, STORE_OK);
     else if (!engine->freeing)
         finish_alone(engine, publishing->publish, publishing->id);
@@ -106,7 +115,8 @@ void publish_event(struct store *store, struct store_publish *publish)
         return;
     }
     struct publishing *publishing = new_zeroed(sizeof *publishing);
-    *publishing = (struct publishing){publish, id, partition->shard};
+    *publishing = (struct publishing){.publish = publish, .id = id, .shard = partition->shard};
+    HASH_ADD(hh, engine->publishing, id.serial, sizeof id.serial, publishing);
     frame_ref(publish->event.frame);
     struct command *command = command_new(partition, SCRIPT_PUBLISH, on_published);
     command->context = publishing;

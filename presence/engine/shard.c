@@ -69,6 +69,7 @@ void engine_reply(struct engine *engine, unsigned index, const struct reply *rep
     if (!command)
         return; /* of a connection that was given up */
     engine_enter(engine);
+    shard->last_reply_ms = engine_now(engine);
     TAILQ_REMOVE(&shard->in_flight, command, link);
     shard->in_flight_count--;
     finish(command, reply);
@@ -311,7 +312,9 @@ void shard_tick(struct shard *shard)
 {
     uint64_t now = engine_now(shard->engine);
     struct command *oldest = TAILQ_FIRST(&shard->in_flight);
-    if (oldest && now >= oldest->deadline_ms) {
+    bool tilted = now < shard->engine->tilted_until_ms;
+    if (!tilted && oldest && now >= oldest->deadline_ms &&
+        now - shard->last_reply_ms >= shard->engine->options.command_ms) {
         shard->engine->counters.timeouts++;
         shard_reset(shard, "no answer in time");
     }
@@ -319,5 +322,6 @@ void shard_tick(struct shard *shard)
         shard->next_info_ms = now + shard->engine->options.heartbeat_ms;
         shard_info(shard);
     }
-    bus_tick(shard);
+    if (!tilted)
+        bus_tick(shard);
 }

@@ -284,13 +284,23 @@ static void renumber(struct partition *partition)
 
 /* ---- assert ---- */
 
+/* While Redis is out of memory it gets only what it had. */
+static bool is_asserted(const struct fact *fact)
+{
+    const struct partition *partition = fact->channel->partition;
+    bool new_join = fact->id && !fact->accepted && !fact->acknowledged;
+    return value_of(fact) && !(new_join && engine_now(partition->engine) < partition->oom_ms);
+}
+
 static void assert_fact(struct batch *batch, struct fact *fact)
 {
     uint32_t value = value_of(fact);
     clean(fact);
-    if (!value) {
+    if (!is_asserted(fact)) {
         set_sent(fact, 0);
         fact->acknowledged = 0;
+        if (value)
+            dirty(fact);
         return;
     }
     add_op(batch, fact, value);
@@ -306,15 +316,15 @@ static void assert_fact(struct batch *batch, struct fact *fact)
     }
 }
 
-static size_t count_facts(struct partition *partition, bool wanted_only)
+static size_t count_facts(struct partition *partition, bool asserted_only)
 {
     size_t count = 0;
     struct channel *channel;
     struct fact *fact, *next;
     TAILQ_FOREACH (channel, &partition->channels, of_partition) {
-        count += channel->number.wanted > 0 || !wanted_only;
+        count += !asserted_only || is_asserted(&channel->number);
         HASH_ITER (hh, channel->facts, fact, next) {
-            count += fact->wanted > 0 || !wanted_only;
+            count += !asserted_only || is_asserted(fact);
         }
     }
     return count;

@@ -7,6 +7,7 @@
 #include <hiredis/hiredis.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

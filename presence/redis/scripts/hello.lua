@@ -74,11 +74,11 @@ local function shard_timeline()
 end
 
 -- Everything that waits, waits on: whoever was alive has a full lease, departures wait for those who may say
--- otherwise.
-local function lift(clock)
+-- otherwise. Of a clock that was lost nothing is known, so its scores mean nothing.
+local function lift(clock, is_new)
     local least = text(clock + L + H)
     for _, key in ipairs({ leases, due }) do
-        for _, member in ipairs(try('ZRANGEBYSCORE', key, '-inf', '(' .. least)) do
+        for _, member in ipairs(try('ZRANGEBYSCORE', key, '-inf', is_new and '+inf' or '(' .. least)) do
             call('ZADD', key, least, member)
         end
     end
@@ -87,10 +87,11 @@ end
 -- Greater than the partition's own and not below the shard's; random, because two rollbacks to one state must
 -- not get the same.
 local function open_timeline(stamp, followed)
+    local is_new = not stamp.t
     local least = math.max((number_of(stamp.t) or 0) + 1, number_of(followed), now)
     stamp.t, stamp.st, stamp.m = text(least) .. '-' .. random, followed, stamp.c
     call('HSET', base, 't', stamp.t, 'st', followed, 'm', text(stamp.m))
-    lift(stamp.c)
+    lift(stamp.c, is_new)
 end
 
 -- Another configuration is refused while somebody lives by the present one.
