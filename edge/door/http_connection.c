@@ -37,10 +37,9 @@ static void on_poll_closed(uv_handle_t *handle)
 void http_connection_detach(struct http_connection *c)
 {
     c->state = HTTP_GONE;
-    if (c->poll_is_open) {
-        uv_poll_stop(&c->poll);
+    /* It stops watching at once: the next owner of the socket may watch it before the callback runs. */
+    if (c->poll_is_open)
         uv_close((uv_handle_t *)&c->poll, on_poll_closed);
-    }
     if (c->is_ready)
         TAILQ_REMOVE(&c->door->ready, c, ready);
     c->is_ready = false;
