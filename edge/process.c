@@ -15,6 +15,8 @@
 enum {
     /* A worker's loop that has not ticked for so long hangs: /healthz says so. */
     HEARTBEAT_MAX_MS = 5000,
+    /* How long the end waits for Redis; what it has not heard by then leaves with the lease. */
+    SETTLE_MAX_MS = 2000,
 };
 
 struct process {
@@ -35,12 +37,18 @@ struct process {
 
 /* ---- stopping ---- */
 
+static void on_settled(void *context)
+{
+    struct process *process = context;
+    uv_stop(process->loop);
+}
+
 static void on_worker_finished(struct mail *mail, void *node)
 {
     struct process *process = CONTAINER_OF(mail, struct finished_mail, mail)->process;
     (void)node;
     if (--process->running == 0)
-        uv_stop(process->loop);
+        node_settle(process->node, SETTLE_MAX_MS, on_settled, process);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int number)
@@ -51,6 +59,7 @@ static void on_stop_signal(uv_signal_t *handle, int number)
     process->draining = true;
     log_info("process.draining", "signal %d: closing all connections over %u ms", number,
         process->config->edge.drain_ms);
+    node_retire(process->node, process->config->edge.drain_ms + process->config->presence.retire_grace_ms);
     for (unsigned w = 0; w < process->worker_count; w++)
         worker_drain(&process->workers[w], process->config->edge.drain_ms, &process->finished[w].mail);
 }
@@ -67,6 +76,12 @@ static bool alive(void *context)
             return false;
     }
     return true;
+}
+
+static void write_metrics(void *context, struct buffer *out)
+{
+    struct process *process = context;
+    node_write_metrics(process->node, out);
 }
 
 static const char *not_ready(void *context)
@@ -136,6 +151,7 @@ static int start_admin(struct process *process)
         .node = node_metrics(process->node),
         .alive = alive,
         .not_ready = not_ready,
+        .write_metrics = write_metrics,
         .context = process,
     };
     int error =
@@ -209,7 +225,8 @@ int process_serve(const struct config *config)
         log_error("process.start", "cannot start: %s", uv_strerror(error));
         return 1;
     }
-    log_info("process.ready", "ready: %u workers, presence in memory", process.worker_count);
+    log_info("process.ready", "ready: %u workers, presence in %s", process.worker_count,
+        config->presence.store == PRESENCE_REDIS ? "Redis" : "memory");
     uv_run(process.loop, UV_RUN_DEFAULT);
     stop(&process);
     log_info("process.stopped", "stopped");

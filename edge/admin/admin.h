@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "edge/base/buffer.h"
 #include "edge/base/metrics.h"
 #include "edge/base/wheel.h"
 #include "edge/config/config.h"
@@ -33,6 +34,8 @@ struct admin_sources {
     bool (*alive)(void *context);
     /* NULL when new clients are welcome; otherwise why not, in a word or two. */
     const char *(*not_ready)(void *context);
+    /* Further metrics, in the same format. NULL: none. */
+    void (*write_metrics)(void *context, struct buffer *out);
     void *context;
 };
 

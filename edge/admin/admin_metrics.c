@@ -114,4 +114,6 @@ void admin_metrics_print(const struct admin_sources *sources, const struct confi
     print_apps(config, body);
     print_build(config, body);
     print_process(process, body);
+    if (sources->write_metrics)
+        sources->write_metrics(sources->context, body);
 }

@@ -118,6 +118,7 @@ struct config {
         uint32_t lease_ms;
         uint32_t scrub_ms;
         uint32_t data_ttl_ms;
+        uint32_t retire_grace_ms; /* after a planned stop, beyond edge.drain_ms */
     } presence;
     struct {
         char *cluster;

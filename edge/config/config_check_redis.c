@@ -81,15 +81,6 @@ static void check_use(struct config_reading *reading, const struct config *confi
             "say \"redis\" there, or take this out");
 }
 
-/* To be taken out when the store exists. */
-static void refuse_redis(struct config_reading *reading, const struct config *config)
-{
-    struct config_place presence = {.parent = &main_file, .key = "presence"};
-    struct config_place store = {.parent = &presence, .key = "store"};
-    if (config->presence.store == PRESENCE_REDIS)
-        config_complain(reading, &store, "this version has no Redis store yet; it must be \"memory\"");
-}
-
 void config_check_redis(struct config_reading *reading, const struct config *config)
 {
     check_use(reading, config);
@@ -97,5 +88,4 @@ void config_check_redis(struct config_reading *reading, const struct config *con
         check_shards_differ(reading, config, i);
         check_sentinels_differ(reading, config, i);
     }
-    refuse_redis(reading, config);
 }

@@ -55,6 +55,15 @@ const struct config_key config_presence_keys[] = {
         .number = 600000,
         .sentence = "What nobody owns is gone from Redis after so long. At least four leases and four "
                     "scrubs, and twice what the clocks of two servers differ. The same on all edges."},
+    {.name = "retire_grace_ms",
+        .type = CONFIG_NUMBER,
+        PRESENCE(retire_grace_ms),
+        .unit = "ms",
+        .min = 0,
+        .max = 10 * MINUTES,
+        .number = 5000,
+        .sentence = "After a planned stop its members stay for so long, beyond edge.drain_ms: who comes back on "
+                    "another edge meanwhile has never left."},
     {0},
 };
 

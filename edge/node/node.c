@@ -1,9 +1,6 @@
 /* The node's life. */
 #include "edge/node/node_private.h"
 
-#include "edge/base/clock.h"
-#include "presence/store_memory.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -42,6 +39,8 @@ static void start_handles(struct node *node)
     uv_timer_init(node->loop, &node->tick);
     node->tick.data = node;
     uv_timer_start(&node->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+    uv_timer_init(node->loop, &node->settle.timer);
+    node->settle.timer.data = node;
     wheel_init(&node->wheel, uv_now(node->loop));
 }
 
@@ -66,10 +65,9 @@ int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, str
         node_free(node);
         return error;
     }
-    node->store = store_memory_new(&node_observer, node, clock_monotonic_ms);
     start_handles(node);
     *created = node;
-    return 0;
+    return node_open_store(node);
 }
 
 void node_connect(struct node *node, struct node_port *port, unsigned worker, struct mailbox *worker_mailbox)
@@ -109,12 +107,12 @@ void node_close(struct node *node)
     mailbox_close(&node->mailbox);
     uv_close((uv_handle_t *)&node->end_of_turn, NULL);
     uv_close((uv_handle_t *)&node->tick, NULL);
+    uv_close((uv_handle_t *)&node->settle.timer, NULL);
+    store_free(node->store);
 }
 
 void node_free(struct node *node)
 {
-    if (node->store)
-        store_free(node->store);
     free(node->lines);
     free(node->publish_rates);
     free(node);

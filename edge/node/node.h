@@ -164,6 +164,16 @@ atomic_uint *node_connections(struct node *node);
 /* The random number of this process, the first half of its socket ids. */
 uint64_t node_incarnation(const struct node *node);
 
+/* The process will stop: what it holds in a fleet's store stays for the grace and then goes, so that users who come
+ * back elsewhere meanwhile make no event. Once; nothing is joined or left any more. */
+void node_retire(struct node *node, uint32_t grace_ms);
+
+/* Calls `settled` when the store has been answered everything, or after max_ms. Once no worker runs any more. */
+void node_settle(struct node *node, uint32_t max_ms, void (*settled)(void *context), void *context);
+
+/* The state of a fleet's store in Prometheus' text format; nothing with the memory store. */
+void node_write_metrics(struct node *node, struct buffer *out);
+
 /* Stops the node's handles; call when no worker runs any more, then run the loop until it is empty, then
  * free. */
 void node_close(struct node *node);

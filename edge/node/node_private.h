@@ -1,6 +1,7 @@
 /* The inside of the node, for the files of edge/node only.
  *
  *   node.c       the node's life
+ *   fleet.c      the store that the configuration asks for; what is said of a fleet's
  *   subscribe.c  subscriptions
  *   observe.c    what the store tells, on its way to the workers
  *   publish.c    publishes: admission, the store, the answer
@@ -21,10 +22,17 @@ struct node {
     uv_loop_t *loop;
     const struct config *config;
     struct store *store;
+    struct engine *engine; /* the inside of a fleet's store; NULL with the memory store */
     struct mailbox mailbox;
     uv_prepare_t end_of_turn;
     uv_timer_t tick; /* runs the wheel */
     struct wheel wheel;
+    struct { /* before the process goes */
+        uv_timer_t timer;
+        uint64_t until_ms;
+        void (*settled)(void *context);
+        void *context;
+    } settle;
     uint64_t incarnation;
     unsigned workers;
     struct node_line *lines;    /* one a worker */
@@ -56,8 +64,14 @@ void node_send(struct node *node, unsigned worker, struct mail *mail);
 /* The mailboxes of all workers have room. */
 bool node_workers_have_room(const struct node *node);
 
+/* Makes node->store (fleet.c). 0, or a negative errno that is in the log. */
+int node_open_store(struct node *node);
+
 /* What the store tells the node (observe.c). */
 extern const struct store_observer node_observer;
+
+/* The frame, with the header of a WebSocket in front. */
+struct frame *node_sealed(struct frame *frame);
 
 /* The channel's `subscription_count.timer` is due (observe.c). */
 void node_on_count_due(struct wheel_timer *timer, uint64_t now_ms);

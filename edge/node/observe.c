@@ -3,6 +3,7 @@
 
 #include "edge/base/container.h"
 #include "edge/pusher/events.h"
+#include "edge/pusher/websocket_frame.h"
 
 #include <stdlib.h>
 
@@ -67,11 +68,17 @@ static void on_member_removed(void *node, struct store_channel *stored, const st
             DELIVERY_MEMBER);
 }
 
+/* Frames that come over the bus are texts still; nobody else has them yet. */
+struct frame *node_sealed(struct frame *frame)
+{
+    return frame->header_bytes ? frame : websocket_seal(frame);
+}
+
 static void on_event(void *node, struct store_channel *stored, const struct store_event *event)
 {
     struct channel *channel = subscribed_channel(stored);
     if (channel)
-        broadcast(node, channel, frame_ref(event->frame), event->exclude,
+        broadcast(node, channel, frame_ref(node_sealed(event->frame)), event->exclude,
             event->kind == STORE_EVENT_TERMINATE ? DELIVERY_TERMINATE : DELIVERY_EVENT);
 }
 

@@ -48,7 +48,7 @@ static struct frame *cached_frame(const struct channel *channel, struct frame *c
 {
     if (!channel_is_cache(channel->name))
         return NULL;
-    return cached ? frame_ref(cached) : event_cache_miss(channel->name);
+    return cached ? frame_ref(node_sealed(cached)) : event_cache_miss(channel->name);
 }
 
 static void accept_subscription(struct node *node, struct subscription *subscription, struct frame *cached)

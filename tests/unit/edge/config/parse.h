@@ -25,11 +25,16 @@ static inline char *problems_in(const char *text, const char *name)
     return said;
 }
 
-static inline void assert_problems(const char *text, const char *expected)
+static inline void assert_problems_in(const char *text, const char *name, const char *expected)
 {
-    char *said = problems_in(text, "x.json");
+    char *said = problems_in(text, name);
     assert_string_equal(said, expected);
     free(said);
+}
+
+static inline void assert_problems(const char *text, const char *expected)
+{
+    assert_problems_in(text, "x.json", expected);
 }
 
 static inline struct config *parse_good(const char *text)

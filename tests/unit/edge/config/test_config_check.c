@@ -106,14 +106,6 @@ static void test_bounds_that_contradict(void **state)
     config_free(parse_good("{\"edge\": {\"outbox_bytes\": 1048576, \"outbox_worker_bytes\": 1048576}}"));
 }
 
-static void test_a_store_that_is_not_there_is_not_pretended(void **state)
-{
-    (void)state;
-    assert_problems("{\"presence\":\n{\"store\": \"redis\"},\n\"redis\": {\"shards\": [{\"name\": \"a\", "
-                    "\"address\": \"127.0.0.1:6379\"}]}}",
-        "x.json:2: presence.store: this version has no Redis store yet; it must be \"memory\"\n");
-}
-
 static void test_one_mistake_is_said_once(void **state)
 {
     (void)state;
@@ -184,7 +176,6 @@ int main(void)
         cmocka_unit_test(test_ids_and_keys_are_unique),
         cmocka_unit_test(test_listeners_differ),
         cmocka_unit_test(test_bounds_that_contradict),
-        cmocka_unit_test(test_a_store_that_is_not_there_is_not_pretended),
         cmocka_unit_test(test_one_mistake_is_said_once),
         cmocka_unit_test(test_forms_of_addresses),
         cmocka_unit_test(test_forms_of_names),

@@ -4,21 +4,6 @@
 #include "edge/config/config_table.h"
 #include "tests/unit/edge/config/parse.h"
 
-/* This version refuses the store in Redis with one line; what is said besides is what these tests are about. */
-static void assert_fleet_problems(const char *text, const char *name, const char *expected)
-{
-    char *said = problems_in(text, name);
-    char *refusal = strstr(said, "this version has no Redis store yet");
-    if (refusal) {
-        char *end = strchr(refusal, '\n') + 1;
-        while (refusal > said && refusal[-1] != '\n')
-            refusal--;
-        memmove(refusal, end, strlen(end) + 1);
-    }
-    assert_string_equal(said, expected);
-    free(said);
-}
-
 #define FLEET(shards) "{\"presence\": {\"store\": \"redis\"}, \"redis\": {\"shards\": [" shards "]}}"
 #define SHARD(name, more) "{\"name\": \"" name "\", " more "}"
 #define AT(address) "\"address\": \"" address "\""
@@ -72,31 +57,31 @@ static void test_good_shards(void **state)
         FLEET(SHARD("a", UNDER("m", "\"s1:26379\"")) ", " SHARD("b", UNDER("m", "\"s2:26379\""))),
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        assert_fleet_problems(good[i], "x.json", "");
+        assert_problems_in(good[i], "x.json", "");
 }
 
 static void test_address_or_sentinel(void **state)
 {
     (void)state;
-    assert_fleet_problems(
+    assert_problems_in(
         "{\"presence\": {\"store\": \"redis\"}, \"redis\": {\"shards\": [{\"name\": \"a\"}]}}", "x.json",
         "x.json:1: redis.shards[0].address: is missing, and so is \"sentinel\"; one of the two is needed\n");
-    assert_fleet_problems(FLEET(SHARD("a", AT("x:1") ", " UNDER("m", "\"s:1\""))), "x.json",
+    assert_problems_in(FLEET(SHARD("a", AT("x:1") ", " UNDER("m", "\"s:1\""))), "x.json",
         "x.json:1: redis.shards[0].address: cannot stand beside \"sentinel\"; choose one\n");
-    assert_fleet_problems(FLEET(SHARD("a", AT("x:1") ", \"username\": \"u\"")), "x.json",
+    assert_problems_in(FLEET(SHARD("a", AT("x:1") ", \"username\": \"u\"")), "x.json",
         "x.json:1: redis.shards[0].username: needs \"password\" beside it\n");
-    assert_fleet_problems(FLEET(SHARD("a", "\"sentinel\": {}")), "x.json",
+    assert_problems_in(FLEET(SHARD("a", "\"sentinel\": {}")), "x.json",
         "x.json:1: redis.shards[0].sentinel.master: is missing; it has no default\n"
         "x.json:1: redis.shards[0].sentinel.addresses: is missing; it has no default\n");
-    assert_fleet_problems(FLEET(SHARD("a", UNDER("m", ""))), "x.json",
+    assert_problems_in(FLEET(SHARD("a", UNDER("m", ""))), "x.json",
         "x.json:1: redis.shards[0].sentinel.addresses: must be a list of 1 to 16 texts, but has 0\n");
-    assert_fleet_problems(FLEET(SHARD("a", UNDER("m:1", "\"s:1\", 5, \"s\""))), "x.json",
+    assert_problems_in(FLEET(SHARD("a", UNDER("m:1", "\"s:1\", 5, \"s\""))), "x.json",
         "x.json:1: redis.shards[0].sentinel.master: must consist of letters, digits and - _ ., but is "
         "\"m:1\"\n"
         "x.json:1: redis.shards[0].sentinel.addresses[1]: must be a text of 1 to 300 bytes, but is 5\n"
         "x.json:1: redis.shards[0].sentinel.addresses[2]: must be host:port, [IPv6]:port, or unix: and an "
         "absolute path of at most 107 bytes, but is \"s\"\n");
-    assert_fleet_problems(
+    assert_problems_in(
         FLEET(SHARD("a b", AT("x:1") ", \"username\": \"u v\", \"password\": {\"env\": \"\"}")), "x.json",
         "x.json:1: redis.shards[0].name: must consist of letters, digits and - _ . :, but is \"a b\"\n"
         "x.json:1: redis.shards[0].username: must be a text without spaces and control characters, but is "
@@ -109,19 +94,19 @@ static void test_address_or_sentinel(void **state)
 static void test_shards_differ(void **state)
 {
     (void)state;
-    assert_fleet_problems(FLEET(SHARD("a", AT("x:1")) ",\n" SHARD("b", AT("X:1")) ",\n" SHARD(
+    assert_problems_in(FLEET(SHARD("a", AT("x:1")) ",\n" SHARD("b", AT("X:1")) ",\n" SHARD(
                               "a", AT("x:2")) "," SHARD("c", AT("unix:/a")) "," SHARD("d", AT("unix:/A"))),
         "x.json",
         "x.json:2: redis.shards[1].address: is the address of redis.shards[0], too; each shard has a Redis "
         "of its own\n"
         "x.json:3: redis.shards[2].name: must be unique, but redis.shards[0].name is the same\n");
-    assert_fleet_problems(
+    assert_problems_in(
         FLEET(SHARD("a", UNDER("m", "\"s1:1\", \"s2:1\"")) ",\n" SHARD("b", UNDER("m", "\"s2:1\""))),
         "x.json",
         "x.json:2: redis.shards[1].sentinel.master: is the master of redis.shards[0], too; each shard has "
         "one of its "
         "own\n");
-    assert_fleet_problems(FLEET(SHARD("a", UNDER("m", "\"s1:1\", \"s2:1\",\n\"S1:1\""))), "x.json",
+    assert_problems_in(FLEET(SHARD("a", UNDER("m", "\"s1:1\", \"s2:1\",\n\"S1:1\""))), "x.json",
         "x.json:2: redis.shards[0].sentinel.addresses[2]: is the same as "
         "redis.shards[0].sentinel.addresses[0]; a "
         "Sentinel has one vote\n");
@@ -130,9 +115,9 @@ static void test_shards_differ(void **state)
 static void test_store_and_shards_go_together(void **state)
 {
     (void)state;
-    assert_fleet_problems("{\"presence\": {\"store\": \"redis\"},\n\"redis\": {}}", "x.json",
+    assert_problems_in("{\"presence\": {\"store\": \"redis\"},\n\"redis\": {}}", "x.json",
         "x.json:2: redis.shards: is missing; with presence.store \"redis\" there is at least one shard\n");
-    assert_fleet_problems("{\"presence\": {\"store\": \"redis\"},\n\"redis\": {\"shards\": []}}", "x.json",
+    assert_problems_in("{\"presence\": {\"store\": \"redis\"},\n\"redis\": {\"shards\": []}}", "x.json",
         "x.json:2: redis.shards: must be a list of 1 to 64 objects, but has 0\n");
     assert_problems("{\"redis\":\n{\"shards\": [" SHARD("a", AT("x:1")) "]}}",
         "x.json:2: redis.shards: is not used while presence.store is \"memory\", and each edge would know "
@@ -191,7 +176,7 @@ static void test_the_example_is_good(void **state)
     assert_non_null(file);
     assert_in_range(fread(text, 1, sizeof(text) - 1, file), 1000, sizeof(text) - 2);
     fclose(file);
-    assert_fleet_problems(text, "fleet.json", "");
+    assert_problems_in(text, "fleet.json", "");
     char *shard = strstr(text, "\"shard-2\",");
     assert_non_null(shard);
     shard[7] = '1';
