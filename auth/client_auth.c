@@ -2,6 +2,7 @@
 
 #include "auth/digest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { PIECES_MAX = 5 };
@@ -99,8 +100,7 @@ _Bool auth_channel_sign(const char *key, const char *secret, const char *socket_
     if (size < key_length + 1 + SHA256_HEX_CHARS + 1)
         return false;
     struct to_sign to_sign = channel_to_sign(socket_id, channel, channel_data, channel_data_length);
-    memcpy(auth, key, key_length);
-    auth[key_length] = ':';
+    snprintf(auth, size, "%s:", key);
     sign(secret, &to_sign, auth + key_length + 1);
     return true;
 }

@@ -151,7 +151,7 @@ struct frame *event_subscription_error(const char *channel, const char *message,
 struct frame *event_member_added(const char *channel, const struct member *member)
 {
     struct buffer buffer = {0};
-    begin(&buffer, "pusher_internal:member_added", channel, 2u * (member->id_bytes + member->info_bytes));
+    begin(&buffer, "pusher_internal:member_added", channel, (size_t)2 * (member->id_bytes + member->info_bytes));
     ADD(&buffer, "\"{\\\"user_id\\\":");
     add_inner_string(&buffer, member->id, member->id_bytes);
     if (member->info) {
@@ -165,7 +165,7 @@ struct frame *event_member_added(const char *channel, const struct member *membe
 struct frame *event_member_removed(const char *channel, const struct member *member)
 {
     struct buffer buffer = {0};
-    begin(&buffer, "pusher_internal:member_removed", channel, 2u * member->id_bytes);
+    begin(&buffer, "pusher_internal:member_removed", channel, (size_t)2 * member->id_bytes);
     ADD(&buffer, "\"{\\\"user_id\\\":");
     add_inner_string(&buffer, member->id, member->id_bytes);
     ADD(&buffer, "}\"}");
