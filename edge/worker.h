@@ -42,7 +42,12 @@ struct worker {
     uint64_t serial_step;
     uint64_t outbox_bytes;           /* of all connections */
     atomic_uint_least64_t turned_ms; /* when its loop last ticked: its heartbeat, for any thread */
-    struct {                         /* leaving */
+    struct {                         /* how far publishers' clocks are off (edge/api/clock_skew.c) */
+        struct wheel_timer window;
+        uint64_t recent_s, before_s; /* the largest of this window, and of the one before */
+        bool warned, refused;        /* said in the log in this window */
+    } clocks;
+    struct { /* leaving */
         struct mail request;
         struct mail *finished; /* posted to the node when all is given back */
         uv_timer_t timer;

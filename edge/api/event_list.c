@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USER_CHANNEL_PREFIX "#server-to-user-"
-
 /* What an event can ask to be told of its channels. */
 enum { EVENT_INFO = INFO_USER_COUNT | INFO_SUBSCRIPTION_COUNT };
 
@@ -44,13 +42,12 @@ static const json_t *member(const json_t *object, const char *name)
     return json_is_null(value) ? NULL : value;
 }
 
-/* Characters, not bytes: every byte but those that continue a character. The text is UTF-8. */
-static size_t count_chars(const char *text, size_t bytes)
+/* Clients take what begins so for the server's own words. Pusher refuses all that begins with "pusher"; other
+ * servers do not, and names like pusher-notification are in use on them. */
+static bool is_reserved(const char *name)
 {
-    size_t chars = 0;
-    for (size_t i = 0; i < bytes; i++)
-        chars += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return chars;
+    return strncmp(name, "pusher:", strlen("pusher:")) == 0 ||
+           strncmp(name, "pusher_internal:", strlen("pusher_internal:")) == 0;
 }
 
 static bool check_name(const struct check *check, const json_t *event, struct event_item *item)
@@ -61,9 +58,11 @@ static bool check_name(const struct check *check, const json_t *event, struct ev
         return refuse(check, 400, "name: must be the event's name, a string");
     item->name = json_string_value(name);
     item->name_bytes = json_string_length(name);
-    size_t chars = count_chars(item->name, item->name_bytes);
+    size_t chars = api_count_chars(item->name, item->name_bytes);
     if (chars == 0)
         return refuse(check, 400, "name: must not be empty");
+    if (is_reserved(item->name))
+        return refuse(check, 400, "name: must not begin with pusher: or pusher_internal:");
     if (most && chars > most)
         return refuse(check, 400, "name: must have at most %u characters, but has %zu", most, chars);
     return true;
@@ -110,11 +109,11 @@ static bool check_info(const struct check *check, const json_t *event, struct ev
 /* What stands behind the prefix is a user's id, which may have any character. */
 static bool check_user_channel(const struct check *check, const char *name, size_t bytes, const char *place)
 {
-    size_t prefix = strlen(USER_CHANNEL_PREFIX);
-    size_t chars = count_chars(name + prefix, bytes - prefix);
+    size_t prefix = strlen(CHANNEL_SERVER_TO_USER_PREFIX);
+    size_t chars = api_count_chars(name + prefix, bytes - prefix);
     uint32_t most = check->limits->user_id_chars;
     if (chars == 0)
-        return refuse(check, 400, "%s: must have a user's id after " USER_CHANNEL_PREFIX, place);
+        return refuse(check, 400, "%s: must have a user's id after " CHANNEL_SERVER_TO_USER_PREFIX, place);
     if (most && chars > most)
         return refuse(check, 400, "%s: must have a user's id of at most %u characters, but has %zu", place,
             most, chars);
@@ -124,7 +123,7 @@ static bool check_user_channel(const struct check *check, const char *name, size
 static bool check_channel_name(const struct check *check, const char *name, size_t bytes, const char *place)
 {
     uint32_t most = check->limits->channel_name_chars;
-    if (strncmp(name, USER_CHANNEL_PREFIX, strlen(USER_CHANNEL_PREFIX)) == 0)
+    if (channel_kind_of(name) == CHANNEL_SERVER_TO_USER)
         return check_user_channel(check, name, bytes, place);
     if (!channel_name_valid(name, bytes, 0))
         return refuse(check, 400, "%s: must be made of A-Z a-z 0-9 _ - = @ , . ; and not be empty", place);
@@ -215,10 +214,26 @@ static bool check_encrypted(const struct check *check, const struct event_list *
 {
     for (size_t i = 0; list->count > 1 && i < list->count; i++) {
         if (channel_kind_of(list->items[i].channel) == CHANNEL_ENCRYPTED)
-            return refuse(
-                check, 400, "channels[%zu]: an encrypted channel must be the only one of its event", i);
+            return refuse(check, 400, "channels: an encrypted channel must be the only one of its event");
     }
     return true;
+}
+
+/* A channel that is named again gets the event once. */
+static void drop_repeated(struct event_list *list)
+{
+    json_t *seen = json_object();
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *channel = list->items[i].channel;
+        if (json_object_get(seen, channel))
+            continue;
+        if (json_object_set_new_nocheck(seen, channel, json_true()) < 0)
+            abort();
+        list->items[kept++] = list->items[i];
+    }
+    list->count = kept;
+    json_decref(seen);
 }
 
 static bool check_channels(
@@ -231,6 +246,8 @@ static bool check_channels(
         if (!check_channel(check, json_array_get(channels, i), place, &list->items[i]))
             return false;
     }
+    if (list->count > 1)
+        drop_repeated(list);
     return check_encrypted(check, list);
 }
 

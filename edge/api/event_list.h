@@ -20,7 +20,7 @@ struct event_list {
     struct json_t *json; /* what the strings of the items point into */
     bool is_batch;
     size_t count;
-    struct event_item items[]; /* one an event and channel */
+    struct event_item items[]; /* one an event and channel; no channel twice in an event */
 };
 
 /* Why a body was refused: 400, or 413 for data over the app's limit. */

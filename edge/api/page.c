@@ -17,11 +17,13 @@ enum { FIELD_BYTES = 1024 };
 extern const unsigned char page_who_is_here[];
 extern const size_t page_who_is_here_bytes;
 
+static const char demo_key[] = "app-key", demo_secret[] = "app-secret";
+
 const struct app *api_demo_app(const struct config *config)
 {
-    const struct app *app = config_app_by_id(config, "app-id", strlen("app-id"));
-    bool is_demo = app && strcmp(app->key, "app-key") == 0 && strcmp(app->secret, "app-secret") == 0;
-    return is_demo ? app : NULL;
+    const struct app *app;
+    const struct app_key *pair = config_key_find(config, demo_key, strlen(demo_key), &app);
+    return pair && strcmp(app->id, "app-id") == 0 && strcmp(pair->secret, demo_secret) == 0 ? app : NULL;
 }
 
 void api_page(struct api_call *call)
@@ -112,6 +114,21 @@ static const char *read_fields(const struct http_request *request, struct fields
 
 /* ---- signing ---- */
 
+/* The page of somebody who tries the server out may come from another origin; it should see refusals, too. */
+#define ANY_ORIGIN "Access-Control-Allow-Origin: *\r\n"
+
+/* Clients put headers of their application into the request for a signature. A day; browsers cut it to what
+ * they allow. */
+void api_demo_preflight(struct api_call *call)
+{
+    static const char headers[] =
+        "Allow: GET, HEAD, POST, OPTIONS\r\n" ANY_ORIGIN "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
+        "Access-Control-Allow-Headers: *, Authorization\r\n"
+        "Access-Control-Max-Age: 86400\r\n";
+    http_answer(call->request->exchange,
+        &(struct http_answer){.status = 200, .headers = headers, .body = "{}", .body_bytes = 2});
+}
+
 /* {"user_id":…,"user_info":{"name":…}}; whoever brings no id is his connection. NULL if a field is not UTF-8.
  */
 static char *make_channel_data(const struct fields *fields)
@@ -133,28 +150,27 @@ static void answer_signed(struct http_exchange *exchange, const char *auth, cons
     json_decref(answer);
     if (!text)
         abort();
-    /* The page of somebody who tries the server out may come from another origin. */
     http_answer(exchange, &(struct http_answer){.status = 200,
-                              .headers = "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n",
+                              .headers = ANY_ORIGIN "Cache-Control: no-store\r\n",
                               .body = text,
                               .body_bytes = strlen(text)});
     free(text);
 }
 
-static void sign(struct http_exchange *exchange, const struct app *app, const struct fields *fields)
+static void sign(struct http_exchange *exchange, const struct fields *fields)
 {
     char auth[64 + SHA256_HEX_CHARS];
     char *channel_data = NULL;
     if (channel_kind_of(fields->channel_name) == CHANNEL_PRESENCE) {
         channel_data = make_channel_data(fields);
         if (!channel_data) {
-            http_answer_error(exchange, 400, NULL, "user_id and user_name must be UTF-8");
+            http_answer_error(exchange, 400, ANY_ORIGIN, "user_id and user_name must be UTF-8");
             return;
         }
     }
-    if (!auth_channel_sign(app->key, app->secret, fields->socket_id, fields->channel_name, channel_data,
+    if (!auth_channel_sign(demo_key, demo_secret, fields->socket_id, fields->channel_name, channel_data,
             channel_data ? strlen(channel_data) : 0, auth, sizeof(auth)))
-        abort(); /* the key is "app-key" */
+        abort(); /* it fits */
     answer_signed(exchange, auth, channel_data);
     free(channel_data);
 }
@@ -167,16 +183,16 @@ void api_demo_auth(struct api_call *call)
     struct socket_id id;
     const char *bad = read_fields(call->request, &fields);
     if (bad)
-        http_answer_error(exchange, 400, NULL,
+        http_answer_error(exchange, 400, ANY_ORIGIN,
             "%s: must be a form or a JSON object with socket_id, channel_name and, if you like, user_id and "
             "user_name, strings below %d bytes",
             bad, FIELD_BYTES);
     else if (!socket_id_parse(fields.socket_id, strlen(fields.socket_id), &id))
-        http_answer_error(exchange, 400, NULL, "socket_id: must be the socket_id of a connection");
+        http_answer_error(exchange, 400, ANY_ORIGIN, "socket_id: must be the socket_id of a connection");
     else if (!channel_name_valid(
                  fields.channel_name, strlen(fields.channel_name), app->limits.channel_name_chars) ||
              channel_kind_of(fields.channel_name) == CHANNEL_PUBLIC)
-        http_answer_error(exchange, 400, NULL, "channel_name: must be a private or a presence channel");
+        http_answer_error(exchange, 400, ANY_ORIGIN, "channel_name: must be a private or a presence channel");
     else
-        sign(exchange, app, &fields);
+        sign(exchange, &fields);
 }

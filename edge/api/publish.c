@@ -32,15 +32,20 @@ static void fill_item(struct publish_item *item, const struct event_item *event)
     item->exclude = event->exclude;
 }
 
-static struct publish *make_publish(const struct api_call *call, const struct event_list *list)
+void api_publish(struct api_call *call, struct publish *publish)
 {
-    struct publish *publish = publish_new(list->count);
     publish->app = call->app;
-    publish->counted = true;
-    publish->as_batch = list->is_batch;
     publish->answered = on_answered;
     publish->context = call->request->exchange;
     publish->stale_s = STORE_FRESH;
+    node_publish(&call->worker->node, publish);
+}
+
+static struct publish *make_publish(const struct event_list *list)
+{
+    struct publish *publish = publish_new(list->count);
+    publish->counted = true;
+    publish->as_batch = list->is_batch;
     for (size_t i = 0; i < list->count; i++)
         fill_item(&publish->items[i], &list->items[i]);
     return publish;
@@ -55,12 +60,10 @@ static void publish_body(struct api_call *call, parse_function *parse)
         http_answer_error(request->exchange, refusal.status, NULL, "%s", refusal.words);
         return;
     }
-    if (node_port_has_room(&call->worker->node)) {
-        node_publish(&call->worker->node, make_publish(call, list));
-    } else {
+    if (api_node_has_room(call))
+        api_publish(call, make_publish(list));
+    else
         metric_add(&call->worker->metrics.publishes_refused, list->count);
-        api_answer_refusal(request->exchange, NODE_BUSY, 0);
-    }
     event_list_free(list);
 }
 

@@ -21,15 +21,12 @@ static void on_answered(struct query *query)
 
 static void ask(struct api_call *call, enum query_kind kind, const char *name, unsigned info)
 {
-    struct node_port *port = &call->worker->node;
-    if (!node_port_has_room(port)) {
-        api_answer_refusal(call->request->exchange, NODE_BUSY, 0);
+    if (!api_node_has_room(call))
         return;
-    }
     struct query *query = query_new(call->app, kind, name, info);
     query->answered = on_answered;
     query->context = call->request->exchange;
-    node_query(port, query);
+    node_query(&call->worker->node, query);
 }
 
 /* The query's `info`. False if it was refused. */

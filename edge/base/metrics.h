@@ -32,6 +32,8 @@ typedef atomic_uint_least64_t metric;
     X(http_requests, "rollcall_http_requests_total", "counter", "HTTP requests answered.")                   \
     X(http_errors, "rollcall_http_errors_total", "counter", "HTTP requests answered with 4xx or 5xx.")       \
     X(http_malformed, "rollcall_http_malformed_total", "counter", "Heads and bodies that were not HTTP.")    \
+    X(publisher_clock_skew_seconds, "rollcall_publisher_clock_skew_seconds", "gauge",                        \
+        "Largest difference between a publisher's clock and ours in the last minutes; over 600 is refused.") \
     X(publishes, "rollcall_publishes_total", "counter", "Events accepted from back ends and clients.")       \
     X(publishes_refused, "rollcall_publishes_refused_total", "counter",                                      \
         "Events refused for rate or overload.")                                                              \
@@ -48,6 +50,11 @@ static inline void metric_add(metric *m, uint64_t n)
 {
     /* one writer, so no read-modify-write is needed */
     atomic_store_explicit(m, atomic_load_explicit(m, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void metric_set(metric *m, uint64_t value)
+{
+    atomic_store_explicit(m, value, memory_order_relaxed);
 }
 
 static inline void metric_subtract(metric *m, uint64_t n)

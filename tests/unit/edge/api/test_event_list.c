@@ -166,7 +166,74 @@ static void test_encrypted_alone(void **state)
     event_list_free(
         take(event_list_parse, "{\"name\":\"n\",\"data\":\"\",\"channels\":[\"private-a\",\"private-b\"]}"));
     refuse("{\"name\":\"n\",\"data\":\"\",\"channels\":[\"a\",\"private-encrypted-a\"]}", 400,
-        "channels[1]: an encrypted channel must be the only one of its event");
+        "channels: an encrypted channel must be the only one of its event");
+}
+
+static void test_repeated_channels(void **state)
+{
+    (void)state;
+    struct event_list *list =
+        take(event_list_parse, "{\"name\":\"n\",\"data\":\"\",\"channels\":[\"b\",\"a\",\"b\"]}");
+    assert_int_equal(list->count, 2);
+    assert_string_equal(list->items[0].channel, "b");
+    assert_string_equal(list->items[1].channel, "a");
+    event_list_free(list);
+    list = take(event_list_parse,
+        "{\"name\":\"n\",\"data\":\"\",\"channels\":[\"private-encrypted-a\",\"private-encrypted-a\"]}");
+    assert_int_equal(list->count, 1);
+    event_list_free(list);
+    /* but not out of the limit */
+    refuse("{\"name\":\"n\",\"data\":\"\",\"channels\":[\"a\",\"a\",\"a\",\"a\"]}", 400,
+        "channels: must have at most 3 channels, but has 4");
+    /* the events of a batch are events of their own */
+    list = take(event_list_parse_batch, "{\"batch\":[{\"name\":\"n\",\"data\":\"1\",\"channel\":\"a\"},"
+                                        "{\"name\":\"n\",\"data\":\"2\",\"channel\":\"a\"}]}");
+    assert_int_equal(list->count, 2);
+    event_list_free(list);
+}
+
+static void test_many_repeated_channels(void **state)
+{
+    (void)state;
+    enum { COUNT = 200000 };
+    const struct config_limits none = {0};
+    size_t capacity = COUNT * 10 + 64, at;
+    char *body = malloc(capacity);
+    assert_non_null(body);
+    at = (size_t)snprintf(body, capacity, "{\"name\":\"n\",\"data\":\"\",\"channels\":[");
+    for (int i = 0; i < COUNT; i++)
+        at += (size_t)snprintf(body + at, capacity - at, "%s\"%d\"", i ? "," : "", i % (COUNT / 2));
+    at += (size_t)snprintf(body + at, capacity - at, "]}");
+    struct event_list *list = parse_with(event_list_parse, &none, body, at);
+    assert_non_null(list);
+    assert_int_equal(list->count, COUNT / 2);
+    assert_string_equal(list->items[COUNT / 2 - 1].channel, "99999");
+    event_list_free(list);
+    free(body);
+}
+
+static void test_reserved_names(void **state)
+{
+    (void)state;
+    static const char words[] = "name: must not begin with pusher: or pusher_internal:";
+    const struct config_limits none = {0};
+    static const char *const reserved[] = {"pusher:", "pusher:error", "pusher_internal:member_added"};
+    static const char *const free_names[] = {"pusher", "pusher-notification", "Pusher:x", "x-pusher:y"};
+    char body[128];
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        int length =
+            snprintf(body, sizeof(body), "{\"name\":\"%s\",\"data\":\"\",\"channel\":\"c\"}", reserved[i]);
+        assert_null(parse_with(event_list_parse, &none, body, (size_t)length));
+        assert_string_equal(refusal.words, words);
+        assert_int_equal(refusal.status, 400);
+    }
+    for (size_t i = 0; i < sizeof(free_names) / sizeof(free_names[0]); i++) {
+        int length =
+            snprintf(body, sizeof(body), "{\"name\":\"%s\",\"data\":\"\",\"channel\":\"c\"}", free_names[i]);
+        struct event_list *list = parse_with(event_list_parse, &none, body, (size_t)length);
+        assert_non_null(list);
+        event_list_free(list);
+    }
 }
 
 /* Each limit: as much as is allowed, and one more. Characters are counted as characters. */
@@ -327,6 +394,9 @@ int main(void)
         cmocka_unit_test(test_socket_id),
         cmocka_unit_test(test_which_channels),
         cmocka_unit_test(test_encrypted_alone),
+        cmocka_unit_test(test_repeated_channels),
+        cmocka_unit_test(test_many_repeated_channels),
+        cmocka_unit_test(test_reserved_names),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_not_json),
         cmocka_unit_test(test_nesting),
