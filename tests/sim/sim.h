@@ -1,0 +1,327 @@
+/* The simulator: several edges (the engine of presence/engine/, unchanged), the scripts of presence/redis/scripts, several
+ * fake Redis servers, and a network between them, all in one thread on a virtual clock. One seed decides everything; the
+ * same seed plays the same history.
+ *
+ *      clients ──▶ edges (sim_edges.c) ──▶ links (sim_network.c) ──▶ servers (fake_redis.h)
+ *      truth: who has an open socket            faults (sim_faults.c)       watched (sim_watch.c)
+ *
+ * A history: clients come and go and faults happen for a while; then the faults stop, and after the bound all must agree with
+ * the truth (sim_settle.c). What must never happen is checked at each step (sim_watch.c at the servers, sim_edges.c at the
+ * clients).
+ *
+ * Words: presence.md's. A `boot` is one life of an edge's process. A `mask` is a set of users, a bit each.
+ */
+#pragma once
+
+#include "presence/engine/engine.h"
+#include "tests/sim/fake_redis.h"
+
+enum {
+    EDGES = 3,
+    SHARDS = 2,
+    SERVERS = 2 * SHARDS, /* server s is of shard s / 2: a master and a replica each */
+    PARTITIONS = 4,
+    CHANNELS = 6, /* the first ROSTERS have one, the others are plain */
+    ROSTERS = 4,
+    USERS = 8,
+    CLIENTS = 48,
+    OWNERS = 64, /* remembered per partition of a server */
+    BOOTS = 64,
+    PUBLISHES = 512,
+};
+
+/* The times of presence.md, scaled down; virtual. */
+enum {
+    HEARTBEAT_MS = 500,
+    LEASE_MS = 2000,
+    SCRUB_MS = 8000,
+    DATA_TTL_MS = 60000,
+    COMMAND_MS = 400,
+    ANSWER_MS = 200,
+    TICK_MS = 20,
+    TURBULENCE_MS = 15000, /* how long clients and faults go on */
+};
+
+struct sim;
+struct event;
+typedef void (*event_run)(struct sim *sim, struct event *event);
+
+/* Something that happens later. */
+struct event {
+    int64_t at_us;
+    uint64_t serial; /* order of those at the same time */
+    event_run run;
+    struct edge *edge;
+    unsigned boot; /* of the edge; the event is void for another one */
+    unsigned shard;
+    unsigned generation; /* of the link */
+    struct server *server;
+    struct message *message; /* owned, may be NULL */
+    int64_t number;
+};
+
+/* What travels: a request, a reply, a message of the bus. */
+struct message {
+    enum script script; /* of a request; SCRIPT_COUNT: INFO */
+    unsigned keys;
+    size_t argc;
+    char **argv;
+    size_t *argv_bytes;
+    struct fake_reply *reply;
+};
+
+/* What the watch knows about one owner in one dataset. */
+struct owner_seen {
+    uint64_t owner;
+    unsigned boot;
+    uint64_t sequence;  /* the highest number applied */
+    int64_t beat_clock; /* our own lease clock when it last proved alive */
+    bool retired;
+};
+
+/* What the watch knows about a partition of one dataset; copied with snapshots. */
+struct partition_seen {
+    int64_t clock_us;     /* our own lease clock: by the true time, each step at most 1.1 H */
+    int64_t heartbeat_us; /* true time of the last heartbeat */
+    unsigned owners;
+    struct owner_seen owner[OWNERS];
+    uint64_t version[ROSTERS];  /* the last one published */
+    char timeline[ROSTERS][48]; /* and its timeline */
+};
+
+struct dataset_seen {
+    struct partition_seen partition[PARTITIONS];
+    unsigned clock_steps; /* of the server's clock, so far */
+};
+
+struct copy {
+    struct fake_snapshot *data;
+    struct dataset_seen seen;
+};
+
+struct server {
+    unsigned number, shard;
+    struct fake_redis *redis;
+    struct fake_connection *command; /* commands keep no state, so all share one connection */
+    bool alive;
+    int64_t clock_offset_us;
+    int64_t stalled_until_us;
+    struct dataset_seen seen;
+    struct copy *saved; /* for a rollback, a restart or a failover to come */
+    bool stamp_junk;    /* one of its stamps was damaged */
+    bool junk;          /* someone wrote nonsense into it: DUP and refusals may clean up */
+};
+
+/* The two connections of an edge to a shard. */
+struct link {
+    struct server *server; /* NULL: down */
+    unsigned generation;   /* one more each time it is closed */
+    unsigned bus_generation;
+    unsigned closed_generation;  /* up to it, the server does not listen any more */
+    struct fake_connection *bus; /* NULL: down */
+    void *bus_end;               /* what the bus' messages are sent by; freed with it */
+    bool connecting, bus_connecting;
+    bool bus_silent;   /* half-open: nothing arrives, and nobody is told */
+    unsigned bus_drop; /* so many messages get lost */
+    int64_t to_server_us, to_edge_us, bus_to_server_us, bus_to_edge_us; /* last arrivals: each is in order */
+    int64_t cut_until_us;
+    int64_t route_until_us; /* until then, connects go to route */
+    struct server *route;
+};
+
+struct edge {
+    struct sim *sim;
+    unsigned number;
+    unsigned boot; /* index into sim.boots; 0: not running */
+    struct engine *engine;
+    int64_t paused_until_us;
+    struct link links[SHARDS];
+    int64_t avoid_until_us[SERVERS];
+    int64_t well_since_us; /* since when nothing was wrong with it or its links that may cost it its lease */
+    uint64_t count_told[CHANNELS];
+    bool view_was_read[CHANNELS]; /* since the channel has had clients here */
+};
+
+enum client_state { CLIENT_FREE, CLIENT_WAITS, CLIENT_READY };
+
+struct client {
+    struct store_subscription subscription;
+    struct edge *edge;
+    enum client_state state;
+    unsigned channel;
+    int user;      /* -1: no member */
+    uint32_t mask; /* his roster, as he was told */
+    int64_t ready_us;
+    int64_t known_us;      /* when Redis was first seen to have him; 0: not yet */
+    unsigned ready_serial; /* publishes begun when he became ready */
+    uint64_t heard[PUBLISHES / 64];
+};
+
+struct boot {
+    unsigned edge;
+    bool ever[ROSTERS][USERS]; /* subscriptions it has had */
+};
+
+struct publish {
+    struct store_publish publish;
+    struct sim *sim;
+    struct frame *frame;
+    char text[16];
+    bool accepted, used;
+};
+
+/* What the webhooks' receiver was told last of a user in a channel. */
+enum told { TOLD_NOTHING, TOLD_ADDED, TOLD_REMOVED };
+
+struct excuses {
+    int64_t rollback_us, junk_us, lost_message_us; /* when it was last the case; far in the past if never */
+    bool crash;                                    /* an edge was killed */
+    bool loss;                                     /* data that Redis had acknowledged were lost */
+};
+
+enum fault_kind {
+    FAULT_PAUSE,
+    FAULT_CRASH,
+    FAULT_CUT,
+    FAULT_CUT_ALL,
+    FAULT_CLOSE,
+    FAULT_CLOSE_BUS,
+    FAULT_SILENT_BUS,
+    FAULT_DROP,
+    FAULT_FLUSH,
+    FAULT_RESTART_EMPTY,
+    FAULT_RESTART_OLD,
+    FAULT_ROLLBACK,
+    FAULT_FAILOVER,
+    FAULT_SPLIT,
+    FAULT_REROUTE,
+    FAULT_CLOCK,
+    FAULT_JUNK,
+    FAULT_OUT_OF_MEMORY,
+    FAULT_SCRIPT_FLUSH,
+    FAULT_STALL,
+    FAULT_NO_REPLICAS,
+    FAULT_OUTAGE,
+    FAULT_LATENCY,
+    FAULT_KINDS,
+};
+extern const char *const fault_names[FAULT_KINDS];
+
+struct sim_options {
+    bool trace;
+    uint32_t faults; /* allowed kinds, a bit each */
+    const char *mutation;
+};
+
+struct sim {
+    uint64_t seed, random;
+    struct sim_options options;
+    int64_t now_us;
+    struct event **heap;
+    size_t events, room;
+    uint64_t serial;
+    struct server servers[SERVERS];
+    struct server *masters[SHARDS];
+    struct edge edges[EDGES];
+    struct client clients[CLIENTS];
+    struct boot boots[BOOTS]; /* 0 is nobody */
+    unsigned boot_count;
+    struct publish publishes[PUBLISHES];
+    unsigned publish_count;
+    enum told told[ROSTERS][USERS];
+    struct excuses excuses;
+    uint32_t fault_kinds;   /* of this seed */
+    unsigned faults_active; /* faults with an end to come */
+    int64_t latency_until_us;
+    bool calm;      /* the faults have stopped */
+    bool quiet_all; /* and clients as well */
+    uint64_t steps, scripts_run;
+    char failure[1024]; /* empty: none so far */
+};
+
+/* sim_queue.c: time and chance. */
+uint64_t sim_draw(struct sim *sim, uint64_t below);
+bool sim_chance(struct sim *sim, unsigned percent);
+int64_t sim_between(struct sim *sim, int64_t low, int64_t high);
+struct event *sim_later(struct sim *sim, int64_t at_us, event_run run);
+/* Runs what is due until that time, or the first failure. */
+void sim_run_until(struct sim *sim, int64_t until_us);
+void sim_drop_events(struct sim *sim);
+void message_free(struct message *message);
+/* The first failure counts. */
+void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* sim_network.c: the links. */
+extern const struct engine_io sim_io;
+void link_close(
+    struct edge *edge, unsigned shard, bool tell); /* both connections, as the server or the net does */
+void link_close_bus(struct edge *edge, unsigned shard, bool tell); /* the bus only */
+void link_forget_bus(struct link *link);
+void link_connect_later(struct edge *edge, unsigned shard);
+void server_close_links(struct sim *sim, struct server *server, bool tell);
+bool sim_confirmed(const struct edge *edge, unsigned shard);
+void server_set_clock(struct sim *sim, struct server *server);
+
+/* sim_scripts.c: the texts, with mutations. */
+/* Applies it to the texts that all servers get; false when there is none of that name or its mark is missing. */
+bool scripts_prepare(const char *mutation);
+const char *mutation_names(unsigned index); /* NULL behind the last */
+struct slice script_text(enum script script);
+const char *script_sha(enum script script);
+void scripts_load(struct server *server);
+
+/* sim_edges.c: edges and clients. */
+extern const char *const channel_names[CHANNELS];
+void edge_start(struct edge *edge);
+void edge_crash(struct edge *edge);
+bool edge_is_running(const struct edge *edge);
+void clients_start(struct sim *sim);
+void clients_touch(struct sim *sim, bool come);
+void clients_close_all(struct sim *sim);
+void clients_check(struct sim *sim); /* what they were told = what the engine holds */
+void clients_look(struct sim *sim);  /* notes what Redis and the edges have learnt meanwhile */
+uint32_t sim_truth(const struct sim *sim, unsigned channel); /* users with an open socket */
+uint64_t sim_truth_count(const struct sim *sim, unsigned channel);
+uint32_t view_mask(const struct store_channel *channel);
+int user_of(const char *id, size_t bytes); /* -1: none of ours */
+int channel_of(const char *name);
+
+/* sim_watch.c: what must hold at the servers. */
+struct watch {
+    uint64_t changes;
+    bool record_was_there;
+    bool victim_was_there;
+};
+void watch_before(struct server *server, const struct message *request, struct watch *watch);
+void watch_after(struct sim *sim, struct server *server, const struct event *event, const struct watch *watch,
+    const struct fake_reply *reply);
+void watch_publish(
+    struct sim *sim, struct server *server, const char *topic, const struct fake_reply *message);
+void watch_keys(struct sim *sim, struct server *server);
+/* Whether the roster at the shard's master names an owner of that boot for the user. */
+bool watch_is_held(const struct sim *sim, unsigned partition, unsigned channel, int user, unsigned boot);
+void watch_rosters(struct sim *sim, struct server *server);
+unsigned partition_of_key(const char *key); /* PARTITIONS: none */
+
+/* sim_faults.c */
+void faults_start(struct sim *sim);
+void faults_stop(struct sim *sim);
+struct copy *copy_take(const struct server *server);
+void copy_free(struct copy *copy);
+
+/* sim_settle.c: what must hold in the end; each fails the simulation when it does not. */
+void settle_check(struct sim *sim);
+void settle_check_events(struct sim *sim); /* of histories in which nothing went wrong: each event, once */
+
+/* sim_outbox.c: the receiver of webhooks. */
+void outbox_fetch(struct sim *sim); /* fetches what there is, from the servers that the majority names */
+void outbox_check(struct sim *sim);
+
+/* Plays one seed. Returns false when it failed; the reason is in failure. */
+struct sim_result {
+    uint64_t steps, scripts;
+    uint32_t faults;
+    char failure[1024];
+};
+bool sim_play(uint64_t seed, const struct sim_options *options, struct sim_result *result);

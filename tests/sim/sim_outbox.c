@@ -1,0 +1,118 @@
+/* The receiver of webhooks: what it was told last of each user must be so in the end. It drops ids it knows. */
+#include "tests/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FETCH_AT_MOST = 50 };
+
+/* Any owner with a record may fetch; the receiver borrows one, and what the stamp says. */
+struct caller {
+    const char *id, *timeline, *owner, *incarnation;
+};
+
+static const char *value_of(const struct key *key, const char *field)
+{
+    if (!key || key->type != FAKE_HASH)
+        return NULL;
+    const struct entry *entry = entry_find(key, (struct slice){field, strlen(field)});
+    return entry ? entry->value : NULL;
+}
+
+static bool find_caller(const struct server *server, const char *base, struct caller *caller)
+{
+    const struct fake_data *data = fake_redis_data(server->redis);
+    const struct key *stamp = data_find(data, (struct slice){base, strlen(base)});
+    caller->id = value_of(stamp, "id");
+    caller->timeline = value_of(stamp, "t");
+    caller->incarnation = NULL;
+    char prefix[32];
+    size_t size = (size_t)snprintf(prefix, sizeof(prefix), "%s:o:", base);
+    for (const struct key *key = data->keys; key && !caller->incarnation; key = key->hh.next) {
+        if (strncmp(key->name, prefix, size))
+            continue;
+        caller->owner = key->name + size;
+        caller->incarnation = value_of(key, "i");
+    }
+    return caller->id && caller->timeline && caller->incarnation;
+}
+
+static struct fake_reply *fetch(struct server *server, const char *base, const char *delivered)
+{
+    struct caller caller = {0};
+    if (!find_caller(server, base, &caller))
+        return NULL;
+    char most[8];
+    snprintf(most, sizeof(most), "%d", FETCH_AT_MOST);
+    const char *words[] = {"EVAL", script_text(SCRIPT_OUTBOX).data, "1", base, caller.id, caller.timeline,
+        caller.owner, caller.incarnation, most, delivered};
+    struct slice argv[sizeof(words) / sizeof(*words)];
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        argv[i] = (struct slice){words[i], strlen(words[i])};
+    return fake_command(server->command, sizeof(words) / sizeof(*words), argv);
+}
+
+static void receive(struct sim *sim, const struct fake_reply *reply, size_t at)
+{
+    const char *kind = reply->items[at + 1]->text, *channel = reply->items[at + 2]->text;
+    int c = strncmp(channel, "app:", 4) ? -1 : channel_of(channel + 4);
+    int user = user_of(reply->items[at + 3]->text, reply->items[at + 3]->bytes);
+    sim_trace(sim, "webhook %s: %s %s %s", reply->items[at]->text, kind, channel, reply->items[at + 3]->text);
+    if (c < 0 || c >= ROSTERS || user < 0)
+        return;
+    if (!strcmp(kind, "member_added"))
+        sim->told[c][user] = TOLD_ADDED;
+    else if (!strcmp(kind, "member_removed"))
+        sim->told[c][user] = TOLD_REMOVED;
+}
+
+static void fetch_partition(struct sim *sim, struct server *server, unsigned partition)
+{
+    char base[16], delivered[48] = "";
+    snprintf(base, sizeof(base), "rc:{%u}", partition);
+    for (bool more = true; more;) {
+        struct fake_reply *reply = fetch(server, base, delivered);
+        more = reply && reply->type == FAKE_ARRAY && reply->count > 1;
+        if (more && !strcmp(reply->items[0]->text, "OK")) {
+            for (size_t at = 1; at + 4 < reply->count; at += 5)
+                receive(sim, reply, at);
+            snprintf(delivered, sizeof(delivered), "%s", reply->items[reply->count - 5]->text);
+        } else {
+            more = false;
+        }
+        fake_reply_free(reply);
+    }
+}
+
+void outbox_fetch(struct sim *sim)
+{
+    for (unsigned p = 0; p < PARTITIONS; p++) {
+        struct server *server = sim->masters[p % SHARDS];
+        if (!server->alive || sim->now_us < server->stalled_until_us)
+            continue;
+        server_set_clock(sim, server);
+        fetch_partition(sim, server, p);
+    }
+}
+
+void outbox_check(struct sim *sim)
+{
+    /* After a loss, the departure of a user whose edge died may go unreported, and a join that meets such a dead
+     * edge's fact makes no event. */
+    if (sim->excuses.junk_us >= 0 || (sim->excuses.crash && sim->excuses.loss))
+        return;
+    for (unsigned c = 0; c < ROSTERS; c++) {
+        uint32_t truth = sim_truth(sim, c);
+        for (unsigned u = 0; u < USERS; u++) {
+            bool is_there = truth & (1u << u);
+            enum told told = sim->told[c][u];
+            if (is_there && told == TOLD_REMOVED)
+                sim_fail(sim, "the webhooks say that u%u left %s, and he is there", u, channel_names[c]);
+            if (is_there && told == TOLD_NOTHING)
+                sim_fail(sim, "no webhook said that u%u is in %s", u, channel_names[c]);
+            if (!is_there && told == TOLD_ADDED)
+                sim_fail(sim, "no webhook said that u%u left %s", u, channel_names[c]);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+/* What must hold once the faults have stopped and the bound has passed: rosters = open sockets, views = rosters. */
+#include "tests/sim/sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Which edges hold a user in a channel, a bit each. */
+static uint32_t holders(const struct sim *sim, unsigned channel, int user)
+{
+    uint32_t edges = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *client = &sim->clients[i];
+        if (client->state != CLIENT_FREE && client->channel == channel && client->user == user)
+            edges |= 1u << client->edge->number;
+    }
+    return edges;
+}
+
+static struct edge *any_edge(struct sim *sim)
+{
+    for (unsigned e = 0; e < EDGES; e++) {
+        if (sim->edges[e].engine)
+            return &sim->edges[e];
+    }
+    return NULL;
+}
+
+static uint64_t owner_of(const struct edge *edge, unsigned partition)
+{
+    struct engine_partition_status status;
+    engine_partition_status(edge->engine, partition, &status);
+    return status.owner;
+}
+
+/* The edge that owns that number, as a bit; 0: nobody who lives. */
+static uint32_t edge_of(const struct sim *sim, unsigned partition, uint64_t owner)
+{
+    for (unsigned e = 0; e < EDGES; e++) {
+        if (sim->edges[e].engine && owner_of(&sim->edges[e], partition) == owner)
+            return 1u << e;
+    }
+    return 0;
+}
+
+static const struct key *find(const struct server *server, unsigned partition, const char *rest)
+{
+    char name[96];
+    snprintf(name, sizeof(name), "rc:{%u}%s", partition, rest);
+    return data_find(fake_redis_data(server->redis), (struct slice){name, strlen(name)});
+}
+
+static const struct key *find_of(
+    const struct server *server, unsigned partition, const char *kind, unsigned channel)
+{
+    char rest[64];
+    snprintf(rest, sizeof(rest), ":%s:app:%s", kind, channel_names[channel]);
+    return find(server, partition, rest);
+}
+
+static void check_partition_states(struct sim *sim)
+{
+    for (unsigned e = 0; e < EDGES; e++) {
+        for (unsigned p = 0; p < PARTITIONS && sim->edges[e].engine; p++) {
+            struct engine_partition_status status;
+            engine_partition_status(sim->edges[e].engine, p, &status);
+            if (status.state != PARTITION_READY)
+                sim_fail(sim, "edge %u: partition %u is in state %d", e, p, status.state);
+            if (status.removals_wait)
+                sim_fail(sim, "edge %u: removals of partition %u still wait", e, p);
+            if (status.unacknowledged || status.dirty)
+                sim_fail(sim, "edge %u: partition %u has %zu batches and %zu facts to send", e, p,
+                    status.unacknowledged, status.dirty);
+        }
+    }
+}
+
+/* One user's field: "owner,owner|info". Returns how many owners, i.e. subscriptions, it names. */
+static unsigned check_field(
+    struct sim *sim, unsigned partition, unsigned channel, int user, const struct entry *entry)
+{
+    uint32_t named = 0;
+    unsigned count = 0;
+    const char *at = entry->value;
+    while (*at >= '0' && *at <= '9') {
+        char *end;
+        uint64_t owner = strtoull(at, &end, 10);
+        uint32_t edge = edge_of(sim, partition, owner);
+        if (!edge)
+            sim_fail(sim, "u%d in %s belongs to owner %" PRIu64 ", who is nobody", user,
+                channel_names[channel], owner);
+        named |= edge;
+        count++;
+        at = *end == ',' ? end + 1 : end;
+    }
+    uint32_t right = holders(sim, channel, user);
+    if (named != right)
+        sim_fail(sim, "u%d in %s is held by the edges %x, Redis says %x", user, channel_names[channel], right,
+            named);
+    return count;
+}
+
+static uint64_t check_roster(
+    struct sim *sim, const struct server *server, unsigned partition, unsigned channel)
+{
+    const struct key *key = find_of(server, partition, "r", channel);
+    uint32_t mask = 0;
+    uint64_t subscriptions = 0;
+    if (key && key->type != FAKE_HASH) {
+        sim_fail(sim, "the roster of %s is junk", channel_names[channel]);
+        return 0;
+    }
+    for (const struct entry *entry = key ? key->entries : NULL; entry; entry = entry->hh.next) {
+        int user = user_of(entry->name + 1, entry->name_bytes - 1);
+        if (entry->name[0] != 'u' || user < 0)
+            continue;
+        mask |= 1u << user;
+        subscriptions += check_field(sim, partition, channel, user, entry);
+    }
+    uint32_t truth = sim_truth(sim, channel);
+    if (mask != truth)
+        sim_fail(sim, "%s has the users %02x, Redis says %02x", channel_names[channel], truth, mask);
+    return subscriptions;
+}
+
+static void check_channel(struct sim *sim, struct edge *edge, unsigned channel)
+{
+    unsigned partition = engine_partition_of(edge->engine, "app", channel_names[channel]);
+    const struct server *server = sim->masters[partition % SHARDS];
+    uint64_t subscriptions = channel < ROSTERS ? check_roster(sim, server, partition, channel) : 0;
+    const struct key *numbers = find_of(server, partition, "s", channel);
+    for (const struct entry *entry = numbers ? numbers->entries : NULL; entry; entry = entry->hh.next) {
+        if (!edge_of(sim, partition, strtoull(entry->name, NULL, 10)))
+            sim_fail(sim, "subscriptions of %s belong to owner %s, who is nobody", channel_names[channel],
+                entry->name);
+        subscriptions += strtoull(entry->value, NULL, 10);
+    }
+    uint64_t truth = sim_truth_count(sim, channel);
+    if (subscriptions != truth)
+        sim_fail(sim, "%s has %" PRIu64 " subscriptions, Redis says %" PRIu64, channel_names[channel], truth,
+            subscriptions);
+    const struct key *index = find(server, partition, ":c:app");
+    struct slice name = {channel_names[channel], strlen(channel_names[channel])};
+    if (truth && (!index || index->type != FAKE_SET || !entry_find(index, name)))
+        sim_fail(sim, "%s is occupied and not among the channels", channel_names[channel]);
+}
+
+/* Owners: those of the living edges, each with a lease and a record, and nobody else. */
+static void check_owners(struct sim *sim, unsigned partition)
+{
+    const struct server *server = sim->masters[partition % SHARDS];
+    const struct key *leases = find(server, partition, ":l");
+    for (const struct entry *entry = leases ? leases->entries : NULL; entry; entry = entry->hh.next) {
+        if (!edge_of(sim, partition, strtoull(entry->name, NULL, 10)))
+            sim_fail(sim, "owner %s of partition %u has a lease and is nobody", entry->name, partition);
+    }
+    for (unsigned e = 0; e < EDGES; e++) {
+        if (!sim->edges[e].engine)
+            continue;
+        char owner[24], rest[32];
+        int size = snprintf(owner, sizeof(owner), "%" PRIu64, owner_of(&sim->edges[e], partition));
+        snprintf(rest, sizeof(rest), ":o:%s", owner);
+        if (!leases || leases->type != FAKE_ZSET || !entry_find(leases, (struct slice){owner, (size_t)size}))
+            sim_fail(sim, "edge %u has no lease in partition %u", e, partition);
+        if (!find(server, partition, rest))
+            sim_fail(sim, "edge %u has no record in partition %u", e, partition);
+    }
+}
+
+static void check_views(struct sim *sim)
+{
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *client = &sim->clients[i];
+        const char *name = channel_names[client->channel];
+        if (client->state == CLIENT_FREE)
+            continue;
+        if (client->state == CLIENT_WAITS)
+            sim_fail(sim, "client %u in %s on edge %u still waits", i, name, client->edge->number);
+        else if (client->channel >= ROSTERS &&
+                 client->edge->count_told[client->channel] != sim_truth_count(sim, client->channel))
+            sim_fail(sim, "edge %u was told that %s has %" PRIu64 " subscriptions; it has %" PRIu64,
+                client->edge->number, name, client->edge->count_told[client->channel],
+                sim_truth_count(sim, client->channel));
+        else if (client->channel < ROSTERS && client->mask != sim_truth(sim, client->channel))
+            sim_fail(sim, "client %u on edge %u knows the users %02x in %s; they are %02x", i,
+                client->edge->number, client->mask, name, sim_truth(sim, client->channel));
+        if (!engine_view_confirmed(client->edge->engine, "app", name))
+            sim_fail(sim, "the view of %s on edge %u is not confirmed", name, client->edge->number);
+    }
+}
+
+void settle_check(struct sim *sim)
+{
+    clients_check(sim);
+    check_partition_states(sim);
+    struct edge *edge = any_edge(sim);
+    for (unsigned c = 0; c < CHANNELS && edge; c++)
+        check_channel(sim, edge, c);
+    for (unsigned p = 0; p < PARTITIONS; p++)
+        check_owners(sim, p);
+    check_views(sim);
+}
+
+void settle_check_events(struct sim *sim)
+{
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *client = &sim->clients[i];
+        for (unsigned n = client->ready_serial; client->state == CLIENT_READY && n < sim->publish_count;
+             n++) {
+            const struct publish *publish = &sim->publishes[n];
+            if (strcmp(publish->publish.channel, channel_names[client->channel]))
+                continue;
+            if (!publish->accepted)
+                sim_fail(sim, "%s was not accepted, and nothing went wrong", publish->text);
+            if (!(client->heard[n / 64] & (1ull << (n % 64))))
+                sim_fail(sim, "client %u has not heard %s", i, publish->text);
+        }
+    }
+}
