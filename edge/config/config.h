@@ -110,6 +110,7 @@ struct config {
         uint64_t outbox_worker_bytes;
         uint32_t mailbox_length;
         uint32_t drain_ms; /* SIGTERM: closes are spread over this time */
+        char *state_dir;   /* for the last good addresses of masters; "": none */
     } edge;
     struct {
         enum { PRESENCE_MEMORY, PRESENCE_REDIS } store;

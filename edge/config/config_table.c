@@ -249,6 +249,15 @@ static const struct config_key edge_keys[] = {
         .zero = "all at once",
         .sentence = "On SIGTERM the connections are closed with 4200, spread over this time: clients return "
                     "at once."},
+    {.name = "state_dir",
+        .type = CONFIG_TEXT,
+        EDGE(state_dir),
+        .max = 1024,
+        .text = "",
+        .sentence =
+            "A folder that the server may write to: it keeps the last good address of each master under "
+            "Sentinel, one small file a shard, so that an edge starts also when no Sentinel answers. "
+            "Empty: not kept."},
     {0},
 };
 

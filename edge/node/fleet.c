@@ -52,6 +52,14 @@ static struct store_redis_shard *shards_of(const struct config *config)
             .address = shard->address,
             .username = text_or_null(shard->username),
             .password = text_or_null(shard->password),
+            .sentinel =
+                {
+                    .master = text_or_null(shard->sentinel.master),
+                    .addresses = (const char *const *)shard->sentinel.addresses,
+                    .address_count = shard->sentinel.address_count,
+                    .username = text_or_null(shard->sentinel.username),
+                    .password = text_or_null(shard->sentinel.password),
+                },
         };
     }
     return shards;
@@ -72,6 +80,7 @@ static int open_redis(struct node *node)
         .lease_ms = config->presence.lease_ms,
         .scrub_ms = config->presence.scrub_ms,
         .data_ttl_ms = config->presence.data_ttl_ms,
+        .state_folder = config->edge.state_dir,
         .log = on_store_log,
     };
     char problem[256];

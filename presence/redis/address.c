@@ -1,6 +1,7 @@
 #include "presence/redis/address.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,4 +41,21 @@ int redis_address_parse(const char *text, struct redis_address *address)
     if (memchr(text, ':', (size_t)(colon - text)) || text[0] == '[')
         return -EINVAL; /* IPv6 without brackets: the port could be part of it */
     return take(address, text, (size_t)(colon - text));
+}
+
+bool redis_address_equal(const struct redis_address *a, const struct redis_address *b)
+{
+    if (a->is_unix != b->is_unix || a->port != b->port)
+        return false;
+    return (a->is_unix ? strcmp(a->host, b->host) : strcasecmp(a->host, b->host)) == 0;
+}
+
+const char *redis_address_print(const struct redis_address *address, char *text)
+{
+    if (address->is_unix)
+        snprintf(text, REDIS_ADDRESS_TEXT, "unix:%s", address->host);
+    else
+        snprintf(text, REDIS_ADDRESS_TEXT, strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host,
+            address->port);
+    return text;
 }

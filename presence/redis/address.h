@@ -12,3 +12,10 @@ struct redis_address {
 
 /* 0, or -EINVAL. */
 int redis_address_parse(const char *text, struct redis_address *address);
+
+/* Names of hosts have no case; paths have. */
+bool redis_address_equal(const struct redis_address *a, const struct redis_address *b);
+
+/* As it is written in a configuration. `text` has room for REDIS_ADDRESS_TEXT bytes; returns it. */
+enum { REDIS_ADDRESS_TEXT = 272 };
+const char *redis_address_print(const struct redis_address *address, char *text);

@@ -13,11 +13,11 @@ static void find(struct master_finder *finder,
     found(context, &((struct fixed *)finder)->address);
 }
 
-static void reject(struct master_finder *finder, const struct redis_address *address, uint64_t for_ms)
+static uint64_t reject(struct master_finder *finder, const struct redis_address *address, uint64_t for_ms)
 {
-    (void)finder; /* there is no other; the link waits before it asks again */
+    (void)finder; /* there is no other */
     (void)address;
-    (void)for_ms;
+    return for_ms;
 }
 
 static bool confirmed(struct master_finder *finder)

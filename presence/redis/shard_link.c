@@ -1,5 +1,6 @@
 #include "presence/redis/shard_link.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,12 +78,22 @@ static void give_up(struct shard_link *link, const char *why, uint64_t again_ms)
         link->events.down(link->context, why);
 }
 
-static void reject(struct shard_link *link, const char *why)
+/* Returns how long to wait before the next attempt. */
+static uint64_t quarantine(struct shard_link *link)
 {
     struct master_finder *finder = link->options.finder;
-    finder->operations->reject(finder, &link->address, link->options.quarantine_ms);
-    link->events.alarm(link->context, why);
-    give_up(link, why, link->options.quarantine_ms);
+    uint64_t wait_ms = finder->operations->reject(finder, &link->address, link->options.quarantine_ms);
+    return wait_ms ? wait_ms : link->options.retry_ms;
+}
+
+static void reject(struct shard_link *link, const char *why)
+{
+    char text[512], address[REDIS_ADDRESS_TEXT];
+    uint64_t wait_ms = quarantine(link);
+    snprintf(text, sizeof text, "shard %.64s: %.120s: %.250s", link->options.name,
+        redis_address_print(&link->address, address), why);
+    link->events.alarm(link->context, text);
+    give_up(link, why, wait_ms);
 }
 
 /* ---- replies ---- */
@@ -134,6 +145,14 @@ static bool says(const redisReply *reply, const char *word)
            !strncasecmp(reply->str, word, strlen(word));
 }
 
+static void tell_chosen(struct shard_link *link)
+{
+    char text[512], address[REDIS_ADDRESS_TEXT];
+    snprintf(text, sizeof text, "shard %.64s: connected to %.300s", link->options.name,
+        redis_address_print(&link->address, address));
+    link->events.chosen(link->context, text);
+}
+
 /* AUTH, ROLE, then one SCRIPT LOAD a script. */
 static void on_greeting(struct shard_link *link, const redisReply *reply)
 {
@@ -159,6 +178,7 @@ static void on_greeting(struct shard_link *link, const redisReply *reply)
             return;
         link->state = LINK_UP;
         uv_timer_stop(&link->timer);
+        tell_chosen(link);
         open_bus(link);
         link->events.up(link->context);
     }
@@ -284,6 +304,20 @@ static void try_later(struct shard_link *link, uint64_t ms)
     uv_timer_start(&link->timer, on_timer, ms / 2 + jitter, 0);
 }
 
+/* Another has become the master, and proved itself. */
+static void on_moved(void *context, const char *why)
+{
+    struct shard_link *link = context;
+    if (link->state == LINK_UP || link->state == LINK_OPENING)
+        give_up(link, why, 0);
+}
+
+static void on_finder_alarm(void *context, const char *text)
+{
+    struct shard_link *link = context;
+    link->events.alarm(link->context, text);
+}
+
 struct shard_link *shard_link_new(uv_loop_t *loop, const struct shard_link_options *options,
     const struct shard_link_events *events, void *context)
 {
@@ -297,6 +331,9 @@ struct shard_link *shard_link_new(uv_loop_t *loop, const struct shard_link_optio
     link->options.password = copy(options->password);
     link->events = *events;
     link->context = context;
+    options->finder->moved = on_moved;
+    options->finder->alarm = on_finder_alarm;
+    options->finder->context = link;
     uv_timer_init(loop, &link->timer);
     link->timer.data = link;
     uv_timer_start(&link->timer, on_timer, 0, 0);
@@ -340,13 +377,11 @@ void shard_link_unsubscribe(struct shard_link *link, const char *topic)
         send_words(link->bus, 2, (const char *const[]){"UNSUBSCRIBE", topic});
 }
 
-void shard_link_reset(struct shard_link *link, bool quarantine)
+void shard_link_reset(struct shard_link *link, bool as_wrong)
 {
-    struct master_finder *finder = link->options.finder;
-    if (quarantine)
-        finder->operations->reject(finder, &link->address, link->options.quarantine_ms);
+    uint64_t wait_ms = as_wrong ? quarantine(link) : link->options.retry_ms;
     drop_both(link);
-    try_later(link, quarantine ? link->options.quarantine_ms : link->options.retry_ms);
+    try_later(link, wait_ms);
 }
 
 void shard_link_bus_reset(struct shard_link *link)

@@ -19,7 +19,7 @@ struct shard_link_options {
     const char *name;
     const char *username;         /* NULL: the default user, or none */
     const char *password;         /* NULL: no AUTH */
-    struct master_finder *finder; /* the link's to free */
+    struct master_finder *finder; /* the link's to free, and to be told by */
     uint32_t open_ms;             /* to be up after an attempt began: 3000 */
     uint32_t retry_ms;            /* between attempts: 200, with jitter */
     uint32_t quarantine_ms;       /* after an instance proved wrong: 2000 */
@@ -33,8 +33,9 @@ struct shard_link_events {
     void (*bus_down)(void *context, const char *why);
     void (*bus_subscribed)(void *context, const char *topic);
     void (*bus_message)(void *context, const char *topic, const char *message, size_t bytes);
-    void (*alarm)(
-        void *context, const char *why); /* an attempt failed for a reason that people must see to */
+    /* Something that people must see to; a sentence that names shard and instance. */
+    void (*alarm)(void *context, const char *text);
+    void (*chosen)(void *context, const char *text); /* a master that is up; for the log. */
 };
 
 /* Begins at once. Copies its options. Never NULL. */
@@ -46,8 +47,9 @@ void shard_link_send(struct shard_link *link, const struct engine_request *reque
 void shard_link_subscribe(struct shard_link *link, const char *topic);
 void shard_link_unsubscribe(struct shard_link *link, const char *topic);
 
-/* Gives up both connections, or the bus, without telling `down`, and begins anew. quarantine: not at once. */
-void shard_link_reset(struct shard_link *link, bool quarantine);
+/* Gives up both connections, or the bus, without telling `down`, and begins anew. as_wrong: what is there was not
+ * what is looked for: not there again for a while. */
+void shard_link_reset(struct shard_link *link, bool as_wrong);
 void shard_link_bus_reset(struct shard_link *link);
 
 bool shard_link_confirmed(const struct shard_link *link);

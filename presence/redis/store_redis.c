@@ -159,10 +159,16 @@ static void on_bus_message(void *context, const char *topic, const char *message
     engine_bus_message(of->store->engine, of->shard, topic, message, bytes);
 }
 
-static void on_alarm(void *context, const char *why)
+static void on_alarm(void *context, const char *text)
 {
     struct link_of *of = context;
-    log_line(of->store, ENGINE_ALARM, "redis.quarantine", why);
+    log_line(of->store, ENGINE_ALARM, "redis.master", text);
+}
+
+static void on_chosen(void *context, const char *text)
+{
+    struct link_of *of = context;
+    log_line(of->store, ENGINE_INFO, "redis.connected", text);
 }
 
 /* ---- making and freeing ---- */
@@ -199,6 +205,33 @@ struct engine *store_redis_engine(struct store *face)
     return behind(face)->engine;
 }
 
+static bool is_under_sentinel(const struct store_redis_shard *shard)
+{
+    return !shard->address || !shard->address[0];
+}
+
+static int check_sentinels(
+    const struct store_redis_options *options, unsigned shard, char *problem, size_t bytes)
+{
+    const struct sentinel_options *sentinel = &options->shards[shard].sentinel;
+    struct redis_address address;
+    if (!sentinel->master || !sentinel->address_count || sentinel->address_count > 16) {
+        snprintf(problem, bytes,
+            "redis.shards[%u]: must have an address, or a sentinel with 1 to 16 addresses", shard);
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < sentinel->address_count; i++) {
+        if (redis_address_parse(sentinel->addresses[i], &address)) {
+            snprintf(problem, bytes,
+                "redis.shards[%u].sentinel.addresses[%zu]: must be host:port, [IPv6]:port or unix:/path, not "
+                "\"%.100s\"",
+                shard, i, sentinel->addresses[i]);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 static int check(const struct store_redis_options *options, char *problem, size_t bytes)
 {
     struct redis_address address;
@@ -216,6 +249,11 @@ static int check(const struct store_redis_options *options, char *problem, size_
         return -EINVAL;
     }
     for (unsigned i = 0; i < options->shard_count; i++) {
+        if (is_under_sentinel(&options->shards[i])) {
+            if (check_sentinels(options, i, problem, bytes))
+                return -EINVAL;
+            continue;
+        }
         if (redis_address_parse(options->shards[i].address, &address)) {
             snprintf(problem, bytes,
                 "redis.shards[%u].address: must be host:port, [IPv6]:port or unix:/path, not \"%.100s\"", i,
@@ -267,17 +305,40 @@ static struct engine *make_engine(struct store_redis *store, const struct store_
     return made;
 }
 
-static void make_link(struct store_redis *store, unsigned shard, const struct store_redis_shard *of)
+/* Never NULL: check() has read all addresses. */
+static struct master_finder *make_finder(
+    uv_loop_t *loop, const struct store_redis_options *options, const struct store_redis_shard *of)
 {
-    static const struct shard_link_events events = {
-        on_up, on_down, on_reply, on_bus_up, on_bus_down, on_bus_subscribed, on_bus_message, on_alarm};
+    char stamp_key[128];
     struct redis_address address;
-    redis_address_parse(of->address, &address);
+    if (!is_under_sentinel(of)) {
+        redis_address_parse(of->address, &address);
+        return master_finder_fixed_new(&address);
+    }
+    snprintf(stamp_key, sizeof stamp_key, "%s:shard", options->prefix);
+    struct finder_sentinel_options finder = {
+        .sentinel = of->sentinel,
+        .cluster = options->cluster,
+        .shard = of->name,
+        .stamp_key = stamp_key,
+        .username = of->username,
+        .password = of->password,
+        .state_folder = options->state_folder,
+        .heartbeat_ms = options->heartbeat_ms,
+    };
+    return finder_sentinel_new(loop, &finder);
+}
+
+static void make_link(struct store_redis *store, unsigned shard, const struct store_redis_shard *of,
+    struct master_finder *finder)
+{
+    static const struct shard_link_events events = {on_up, on_down, on_reply, on_bus_up, on_bus_down,
+        on_bus_subscribed, on_bus_message, on_alarm, on_chosen};
     struct shard_link_options options = {
         .name = of->name,
         .username = of->username,
         .password = of->password,
-        .finder = master_finder_fixed_new(&address),
+        .finder = finder,
         .open_ms = OPEN_MS,
         .retry_ms = RETRY_MS,
         .quarantine_ms = QUARANTINE_MS,
@@ -309,7 +370,7 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     store->operations.free = free_store;
     face->operations = &store->operations;
     for (unsigned i = 0; i < options->shard_count; i++)
-        make_link(store, i, &options->shards[i]);
+        make_link(store, i, &options->shards[i], make_finder(loop, options, &options->shards[i]));
     uv_timer_init(loop, &store->tick);
     store->tick.data = store;
     uv_timer_start(&store->tick, on_tick, TICK_MS, TICK_MS);

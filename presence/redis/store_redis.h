@@ -6,15 +6,17 @@
 #pragma once
 
 #include "presence/engine/engine.h"
+#include "presence/redis/finder_sentinel.h"
 #include "presence/store.h"
 
 #include <uv.h>
 
 struct store_redis_shard {
     const char *name;
-    const char *address;  /* "host:port", "[v6]:port" or "unix:/path" */
+    const char *address;  /* "host:port", "[v6]:port" or "unix:/path"; NULL or "": under Sentinel */
     const char *username; /* NULL: the default user */
     const char *password; /* NULL: no AUTH */
+    struct sentinel_options sentinel;
 };
 
 struct store_redis_options {
@@ -28,7 +30,9 @@ struct store_redis_options {
     uint32_t lease_ms;     /* 10000; at least 4 heartbeats */
     uint32_t scrub_ms;     /* 60000 */
     uint32_t data_ttl_ms;  /* 600000 */
-    bool outbox;           /* keep transitions for webhooks */
+    const char
+        *state_folder; /* for the last good addresses of masters under Sentinel; NULL or "": not kept */
+    bool outbox;       /* keep transitions for webhooks */
     /* Lines for the log. May be NULL. `event` does not change, `text` is a sentence. */
     void (*log)(void *context, enum engine_level level, const char *event, const char *text);
     void *log_context;

@@ -1,0 +1,593 @@
+#include "presence/redis/finder_sentinel.h"
+
+#include "presence/redis/candidate.h"
+#include "presence/redis/last_good.h"
+#include "presence/redis/probe.h"
+#include "presence/redis/sentinel_peer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SEARCH_MS = 250, /* between two rounds, while no master is known */
+    POLL_MS =
+        2000, /* presence.md; less where the heartbeat is short, or no majority would last from one to the
+                         next */
+    ANSWER_MS = 1000, /* a Sentinel or an instance that says nothing for so long is passed over */
+    SENTINELS_MAX = 16,
+    PROBES_MAX = 24, /* what a lying Sentinel can make us look at */
+    KEEP_ROUNDS = 3, /* a candidate that nobody names any more is looked at for so long */
+    ALARM_EVERY_MS = 10000,
+};
+
+struct sentinel {
+    struct finder_sentinel *finder;
+    struct redis_address address;
+    struct sentinel_peer *peer;
+    unsigned wrong_rounds; /* in a row, in which it named what is no master */
+    uint64_t alarmed_ms;
+};
+
+struct instance {
+    struct finder_sentinel *finder;
+    struct redis_address address;
+    struct probe *probe;
+    uint64_t wanted_round;
+    uint64_t rejected_until_ms;
+};
+
+struct finder_sentinel {
+    struct master_finder finder; /* first */
+    uv_loop_t *loop;
+    uv_timer_t poll, round_end;
+    unsigned handles; /* and files being written */
+    bool closing;
+    char *master, *sentinel_username, *sentinel_password;
+    char *cluster, *shard, *stamp_key, *username, *password, *path;
+    uint64_t poll_ms, confirm_ms;
+    struct sentinel sentinels[SENTINELS_MAX];
+    unsigned sentinel_count;
+    struct instance *instances[PROBES_MAX];
+    unsigned instance_count;
+    uint64_t round;
+    bool is_round_over;
+    void (*found)(void *context, const struct redis_address *address); /* NULL: nobody waits */
+    void *found_context;
+    struct redis_address current; /* what was found last */
+    bool has_current;
+    uint64_t lost_ms; /* when find() was called: what was learnt before may be what has just broken */
+    uint64_t found_ms, unconfirmed_alarm_ms, nobody_alarm_ms;
+    struct redis_address last_good; /* as in the file */
+    bool has_last_good, writing;
+};
+
+static void step(struct finder_sentinel *finder);
+static void on_poll(uv_timer_t *timer);
+
+static char *copy(const char *text)
+{
+    char *copied = text ? strdup(text) : NULL;
+    if (text && !copied)
+        abort();
+    return copied;
+}
+
+static struct finder_sentinel *behind(struct master_finder *finder)
+{
+    return (struct finder_sentinel *)finder;
+}
+
+static void alarm_text(struct finder_sentinel *finder, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void alarm_text(struct finder_sentinel *finder, const char *format, ...)
+{
+    char text[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    if (finder->finder.alarm)
+        finder->finder.alarm(finder->finder.context, text);
+}
+
+/* ---- what the Sentinels say ---- */
+
+static bool names(const struct sentinel *sentinel, const struct redis_address *address)
+{
+    const struct sentinel_answer *answer = sentinel_peer_answer(sentinel->peer);
+    uint64_t age_ms = uv_now(sentinel->finder->loop) - answer->asked_ms;
+    return answer->named && age_ms <= sentinel->finder->confirm_ms &&
+           redis_address_equal(&answer->master, address);
+}
+
+/* Votes and epoch of an address. */
+static struct candidate count_votes(const struct finder_sentinel *finder, const struct redis_address *address)
+{
+    struct candidate candidate = {0};
+    for (unsigned i = 0; i < finder->sentinel_count; i++) {
+        const struct sentinel *sentinel = &finder->sentinels[i];
+        if (!names(sentinel, address))
+            continue;
+        uint64_t epoch = sentinel_peer_answer(sentinel->peer)->epoch;
+        candidate.votes++;
+        candidate.epoch = epoch > candidate.epoch ? epoch : candidate.epoch;
+    }
+    candidate.majority = candidate_majority(candidate.votes, finder->sentinel_count);
+    return candidate;
+}
+
+static bool confirmed(struct master_finder *face)
+{
+    const struct finder_sentinel *finder = behind(face);
+    return finder->has_current && count_votes(finder, &finder->current).majority;
+}
+
+/* ---- candidates ---- */
+
+static void on_looked(void *context)
+{
+    struct instance *instance = context;
+    step(instance->finder);
+}
+
+static struct instance *find_instance(
+    const struct finder_sentinel *finder, const struct redis_address *address)
+{
+    for (unsigned i = 0; i < finder->instance_count; i++) {
+        if (redis_address_equal(&finder->instances[i]->address, address))
+            return finder->instances[i];
+    }
+    return NULL;
+}
+
+static struct instance *add_instance(struct finder_sentinel *finder, const struct redis_address *address)
+{
+    if (finder->instance_count == PROBES_MAX)
+        return NULL;
+    struct instance *instance = calloc(1, sizeof *instance);
+    if (!instance)
+        abort();
+    struct probe_options options = {
+        .username = finder->username,
+        .password = finder->password,
+        .cluster = finder->cluster,
+        .shard = finder->shard,
+        .stamp_key = finder->stamp_key,
+        .answer_ms = ANSWER_MS,
+    };
+    instance->finder = finder;
+    instance->address = *address;
+    instance->probe = probe_new(finder->loop, address, &options, on_looked, instance);
+    finder->instances[finder->instance_count++] = instance;
+    return instance;
+}
+
+/* Looks at it, once a round. */
+static void want(struct finder_sentinel *finder, const struct redis_address *address)
+{
+    struct instance *instance = find_instance(finder, address);
+    if (!instance)
+        instance = add_instance(finder, address);
+    if (!instance || instance->wanted_round == finder->round)
+        return;
+    instance->wanted_round = finder->round;
+    probe_look(instance->probe);
+}
+
+static bool is_rejected(const struct instance *instance)
+{
+    return uv_now(instance->finder->loop) < instance->rejected_until_ms;
+}
+
+static bool is_proven(const struct instance *instance)
+{
+    const struct probe_result *result = probe_result(instance->probe);
+    const struct finder_sentinel *finder = instance->finder;
+    uint64_t age_ms = uv_now(finder->loop) - result->asked_ms;
+    return result->verdict == PROBE_MASTER && !is_rejected(instance) && result->asked_ms >= finder->lost_ms &&
+           age_ms <= finder->poll_ms + ANSWER_MS;
+}
+
+static struct candidate candidate_of(const struct instance *instance)
+{
+    const struct probe_result *result = probe_result(instance->probe);
+    struct candidate candidate = count_votes(instance->finder, &instance->address);
+    candidate.stamped = result->stamped;
+    candidate.timeline = result->timeline;
+    return candidate;
+}
+
+static struct instance *best_of(const struct finder_sentinel *finder, struct candidate *best)
+{
+    struct candidate candidates[PROBES_MAX];
+    struct instance *proven[PROBES_MAX];
+    size_t count = 0;
+    for (unsigned i = 0; i < finder->instance_count; i++) {
+        if (!is_proven(finder->instances[i]))
+            continue;
+        candidates[count] = candidate_of(finder->instances[i]);
+        proven[count++] = finder->instances[i];
+    }
+    if (!count)
+        return NULL;
+    size_t at = candidate_best(candidates, count);
+    *best = candidates[at];
+    return proven[at];
+}
+
+static void want_all(struct finder_sentinel *finder)
+{
+    struct candidate best = {0};
+    for (unsigned i = 0; i < finder->sentinel_count; i++) {
+        const struct sentinel_answer *answer = sentinel_peer_answer(finder->sentinels[i].peer);
+        if (answer->named)
+            want(finder, &answer->master);
+    }
+    if (finder->has_current)
+        want(finder, &finder->current);
+    if (finder->has_last_good)
+        want(finder, &finder->last_good);
+    for (unsigned i = 0; i < finder->instance_count; i++) {
+        const struct probe_result *result = probe_result(finder->instances[i]->probe);
+        if (result->verdict == PROBE_REPLICA)
+            want(finder, &result->master);
+    }
+    if (best_of(finder, &best) && best.majority)
+        return;
+    /* In need, everyone who may know somebody. */
+    for (unsigned i = 0; i < finder->sentinel_count; i++) {
+        const struct sentinel_answer *answer = sentinel_peer_answer(finder->sentinels[i].peer);
+        for (size_t k = 0; k < answer->replica_count; k++)
+            want(finder, &answer->replicas[k]);
+    }
+}
+
+/* ---- the last good address ---- */
+
+static void free_if_done(struct finder_sentinel *finder)
+{
+    if (!finder->closing || finder->handles)
+        return;
+    char *texts[] = {finder->master, finder->sentinel_username, finder->sentinel_password, finder->cluster,
+        finder->shard, finder->stamp_key, finder->username, finder->password, finder->path};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+    free(finder);
+}
+
+static void on_written(void *context, const char *why)
+{
+    struct finder_sentinel *finder = context;
+    finder->handles--;
+    finder->writing = false;
+    if (why && !finder->closing)
+        alarm_text(finder, "shard %s: edge.state_dir: the address of the master cannot be kept in %s (%s)",
+            finder->shard, finder->path, why);
+    free_if_done(finder);
+}
+
+/* Good is what is in use, and by its stamp ours. */
+static void keep(struct finder_sentinel *finder)
+{
+    const struct instance *instance = find_instance(finder, &finder->current);
+    bool is_good = finder->has_current && !finder->found && instance && is_proven(instance) &&
+                   probe_result(instance->probe)->stamped;
+    bool is_kept = finder->has_last_good && redis_address_equal(&finder->last_good, &finder->current);
+    if (!is_good || is_kept || finder->writing)
+        return;
+    finder->last_good = finder->current;
+    finder->has_last_good = true;
+    if (!finder->path)
+        return;
+    finder->writing = true;
+    finder->handles++;
+    last_good_write(finder->loop, finder->path, &finder->current, on_written, finder);
+}
+
+/* ---- decisions ---- */
+
+static bool is_asking(const struct finder_sentinel *finder)
+{
+    for (unsigned i = 0; i < finder->sentinel_count; i++) {
+        if (sentinel_peer_is_asking(finder->sentinels[i].peer))
+            return true;
+    }
+    for (unsigned i = 0; i < finder->instance_count; i++) {
+        if (probe_is_looking(finder->instances[i]->probe))
+            return true;
+    }
+    return false;
+}
+
+static void offer(struct finder_sentinel *finder, const struct instance *instance)
+{
+    void (*found)(void *, const struct redis_address *) = finder->found;
+    finder->found = NULL;
+    finder->current = instance->address;
+    finder->has_current = true;
+    finder->found_ms = uv_now(finder->loop);
+    found(finder->found_context, &finder->current);
+}
+
+static void move(struct finder_sentinel *finder, const char *why)
+{
+    finder->has_current = false;
+    if (finder->finder.moved)
+        finder->finder.moved(finder->finder.context, why);
+}
+
+/* A master is in use: is it still the one? What the link sees itself (a lost connection, READONLY) it needs no
+ * finder for. */
+static void compare_with_current(struct finder_sentinel *finder)
+{
+    char why[400], text[REDIS_ADDRESS_TEXT], other[REDIS_ADDRESS_TEXT];
+    struct instance *current = find_instance(finder, &finder->current);
+    struct candidate best;
+    if (!current)
+        return;
+    const struct probe_result *result = probe_result(current->probe);
+    redis_address_print(&finder->current, text);
+    if (result->asked_ms >= finder->found_ms &&
+        (result->verdict == PROBE_REPLICA || result->verdict == PROBE_FOREIGN)) {
+        snprintf(why, sizeof why, "%.80s %.300s", text, result->why);
+        move(finder, why);
+        return;
+    }
+    struct instance *better = best_of(finder, &best);
+    struct candidate has = candidate_of(current);
+    if (!better || better == current || !candidate_beaten(&has, &best))
+        return;
+    snprintf(why, sizeof why, "%.80s is the master now, named by %u of %u Sentinels; %.80s by %u",
+        redis_address_print(&better->address, other), best.votes, finder->sentinel_count, text, has.votes);
+    move(finder, why);
+}
+
+static void decide(struct finder_sentinel *finder)
+{
+    struct candidate best = {0};
+    if (!finder->found) {
+        if (finder->has_current && finder->is_round_over)
+            compare_with_current(finder);
+        return;
+    }
+    struct instance *instance = best_of(finder, &best);
+    if (instance && (best.majority || finder->is_round_over))
+        offer(finder, instance);
+}
+
+/* ---- what people should know ---- */
+
+static bool is_time(struct finder_sentinel *finder, uint64_t *last_ms)
+{
+    uint64_t now = uv_now(finder->loop);
+    if (*last_ms && now - *last_ms < ALARM_EVERY_MS)
+        return false;
+    *last_ms = now;
+    return true;
+}
+
+static void judge_sentinel(struct finder_sentinel *finder, struct sentinel *sentinel)
+{
+    const struct sentinel_answer *answer = sentinel_peer_answer(sentinel->peer);
+    char who[REDIS_ADDRESS_TEXT], whom[REDIS_ADDRESS_TEXT];
+    redis_address_print(&sentinel->address, who);
+    if (answer->problem[0]) {
+        sentinel->wrong_rounds++;
+        if (sentinel->wrong_rounds >= 2 && is_time(finder, &sentinel->alarmed_ms))
+            alarm_text(finder, "shard %s: Sentinel %.80s %s", finder->shard, who, answer->problem);
+        return;
+    }
+    struct instance *instance = answer->named ? find_instance(finder, &answer->master) : NULL;
+    const struct probe_result *result = instance ? probe_result(instance->probe) : NULL;
+    if (!result || result->verdict == PROBE_MASTER || result->verdict == PROBE_UNKNOWN) {
+        sentinel->wrong_rounds = 0;
+        return;
+    }
+    sentinel->wrong_rounds++;
+    /* In the middle of a failover it may be a replica, or gone, and no one's fault. */
+    bool is_sure = result->verdict == PROBE_REFUSES || result->verdict == PROBE_FOREIGN;
+    if ((is_sure || sentinel->wrong_rounds >= 2) && is_time(finder, &sentinel->alarmed_ms))
+        alarm_text(finder, "shard %s: Sentinel %.80s names %.80s as its master, but that %s", finder->shard,
+            who, redis_address_print(&answer->master, whom), result->why);
+}
+
+static void judge(struct finder_sentinel *finder)
+{
+    char text[REDIS_ADDRESS_TEXT];
+    for (unsigned i = 0; i < finder->sentinel_count; i++)
+        judge_sentinel(finder, &finder->sentinels[i]);
+    if (finder->found && is_time(finder, &finder->nobody_alarm_ms))
+        alarm_text(finder, "shard %s: no instance proves to be its master", finder->shard);
+    bool is_new = uv_now(finder->loop) - finder->found_ms <= finder->confirm_ms;
+    if (finder->has_current && !finder->found && !is_new && !confirmed(&finder->finder) &&
+        is_time(finder, &finder->unconfirmed_alarm_ms))
+        alarm_text(finder,
+            "shard %s: %.80s is used, but no majority of its Sentinels names it: members of dead edges stay, "
+            "and "
+            "webhooks wait",
+            finder->shard, redis_address_print(&finder->current, text));
+}
+
+/* ---- rounds ---- */
+
+static void end_round(struct finder_sentinel *finder)
+{
+    finder->is_round_over = true;
+    uv_timer_stop(&finder->round_end);
+    decide(finder);
+    judge(finder);
+    keep(finder);
+    if (finder->found)
+        uv_timer_start(&finder->poll, on_poll, SEARCH_MS, finder->poll_ms);
+}
+
+/* Something was learnt. */
+static void step(struct finder_sentinel *finder)
+{
+    if (finder->closing || finder->is_round_over)
+        return;
+    want_all(finder);
+    decide(finder);
+    if (!is_asking(finder))
+        end_round(finder);
+}
+
+static void on_round_end(uv_timer_t *timer)
+{
+    struct finder_sentinel *finder = timer->data;
+    if (!finder->is_round_over)
+        end_round(finder);
+}
+
+/* Those that nobody has named lately. */
+static void forget_instances(struct finder_sentinel *finder)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < finder->instance_count; i++) {
+        struct instance *instance = finder->instances[i];
+        if (instance->wanted_round + KEEP_ROUNDS >= finder->round || is_rejected(instance)) {
+            finder->instances[kept++] = instance;
+        } else {
+            probe_free(instance->probe);
+            free(instance);
+        }
+    }
+    finder->instance_count = kept;
+}
+
+static void begin_round(struct finder_sentinel *finder)
+{
+    forget_instances(finder);
+    finder->round++;
+    finder->is_round_over = false;
+    uv_timer_start(&finder->round_end, on_round_end, ANSWER_MS + ANSWER_MS / 10, 0);
+    uv_timer_start(&finder->poll, on_poll, finder->poll_ms, finder->poll_ms);
+    for (unsigned i = 0; i < finder->sentinel_count; i++)
+        sentinel_peer_ask(finder->sentinels[i].peer);
+    want_all(finder);
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    begin_round(timer->data);
+}
+
+static void on_answered(void *context)
+{
+    struct sentinel *sentinel = context;
+    step(sentinel->finder);
+}
+
+/* From within a peer's callback: the next turn asks. */
+static void on_switched(void *context)
+{
+    struct sentinel *sentinel = context;
+    uv_timer_start(&sentinel->finder->poll, on_poll, 0, sentinel->finder->poll_ms);
+}
+
+/* ---- the face ---- */
+
+static void find(struct master_finder *face,
+    void (*found)(void *context, const struct redis_address *address), void *context)
+{
+    struct finder_sentinel *finder = behind(face);
+    finder->has_current = false;
+    finder->found = found;
+    finder->found_context = context;
+    finder->lost_ms = uv_now(finder->loop);
+    begin_round(finder);
+}
+
+static uint64_t reject(struct master_finder *face, const struct redis_address *address, uint64_t for_ms)
+{
+    struct finder_sentinel *finder = behind(face);
+    struct instance *instance = find_instance(finder, address);
+    if (instance)
+        instance->rejected_until_ms = uv_now(finder->loop) + for_ms;
+    if (finder->has_current && redis_address_equal(&finder->current, address))
+        finder->has_current = false;
+    return 0; /* there may be others */
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct finder_sentinel *finder = handle->data;
+    finder->handles--;
+    free_if_done(finder);
+}
+
+static void free_finder(struct master_finder *face)
+{
+    struct finder_sentinel *finder = behind(face);
+    finder->closing = true;
+    for (unsigned i = 0; i < finder->sentinel_count; i++)
+        sentinel_peer_free(finder->sentinels[i].peer);
+    for (unsigned i = 0; i < finder->instance_count; i++) {
+        probe_free(finder->instances[i]->probe);
+        free(finder->instances[i]);
+    }
+    uv_close((uv_handle_t *)&finder->poll, on_closed);
+    uv_close((uv_handle_t *)&finder->round_end, on_closed);
+}
+
+static struct finder_sentinel *new_finder(uv_loop_t *loop, const struct finder_sentinel_options *options)
+{
+    static const struct master_finder_operations operations = {find, reject, confirmed, free_finder};
+    struct finder_sentinel *finder = calloc(1, sizeof *finder);
+    if (!finder)
+        abort();
+    finder->finder.operations = &operations;
+    finder->loop = loop;
+    finder->master = copy(options->sentinel.master);
+    finder->sentinel_username = copy(options->sentinel.username);
+    finder->sentinel_password = copy(options->sentinel.password);
+    finder->cluster = copy(options->cluster);
+    finder->shard = copy(options->shard);
+    finder->stamp_key = copy(options->stamp_key);
+    finder->username = copy(options->username);
+    finder->password = copy(options->password);
+    finder->path = last_good_path(options->state_folder, options->cluster, options->shard);
+    finder->has_last_good = last_good_read(finder->path, &finder->last_good) == 0;
+    finder->confirm_ms = 2 * (uint64_t)options->heartbeat_ms;
+    finder->poll_ms = options->heartbeat_ms * 4 / 5 < POLL_MS ? options->heartbeat_ms * 4 / 5 : POLL_MS;
+    finder->is_round_over = true;
+    return finder;
+}
+
+static void add_sentinel(struct finder_sentinel *finder, const struct redis_address *address)
+{
+    static const struct sentinel_peer_events events = {on_answered, on_switched};
+    struct sentinel *sentinel = &finder->sentinels[finder->sentinel_count++];
+    struct sentinel_peer_options options = {
+        .master = finder->master,
+        .username = finder->sentinel_username,
+        .password = finder->sentinel_password,
+        .answer_ms = ANSWER_MS,
+    };
+    sentinel->finder = finder;
+    sentinel->address = *address;
+    sentinel->peer = sentinel_peer_new(finder->loop, address, &options, &events, sentinel);
+}
+
+struct master_finder *finder_sentinel_new(uv_loop_t *loop, const struct finder_sentinel_options *options)
+{
+    struct redis_address addresses[SENTINELS_MAX];
+    size_t count = options->sentinel.address_count;
+    if (!count || count > SENTINELS_MAX)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (redis_address_parse(options->sentinel.addresses[i], &addresses[i]))
+            return NULL;
+    }
+    struct finder_sentinel *finder = new_finder(loop, options);
+    uv_timer_init(loop, &finder->poll);
+    uv_timer_init(loop, &finder->round_end);
+    finder->poll.data = finder->round_end.data = finder;
+    finder->handles = 2;
+    for (size_t i = 0; i < count; i++)
+        add_sentinel(finder, &addresses[i]);
+    uv_timer_start(&finder->poll, on_poll, 0, finder->poll_ms);
+    return &finder->finder;
+}
