@@ -34,9 +34,13 @@ static void begin(struct driver *driver, const struct command *command)
     }
 }
 
+/* One after the other into as many channels as are needed: neighbours in time are strangers, so that what they
+ * cost is not what a crowd would. */
 static void channel_of(uint32_t place, char name[BENCH_CHANNEL_CHARS])
 {
-    message_channel(now.channel, now.members ? place / now.members : UINT32_MAX, name);
+    uint32_t channels = now.members ? (now.wanted + now.members - 1) / now.members : 1;
+    uint32_t number = now.members ? (now.from / now.members) + (place - now.from) % channels : UINT32_MAX;
+    message_channel(now.channel, number, name);
 }
 
 static void settle(struct client *client)

@@ -7,8 +7,9 @@
 
 /* n= window= channel= members= from= info= added=
  * Connects n clients, at most `window` of them on their way. With a channel each subscribes as soon as it is
- * open: all to that one, or with members=10 ten each to channel-00000, channel-00001, …, counted as if `from`
- * clients were there already. Done when `added` member_added have come as well. */
+ * open: all to that one, or with members=10 dealt out to n/10 channels, channel-00000, channel-00001, …,
+ * which begin where those of `from` clients would have ended. Done when `added` member_added have come as
+ * well. */
 extern const struct job job_open;
 
 /* n= channel= members= from= info= added=

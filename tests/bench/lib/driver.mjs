@@ -83,3 +83,8 @@ export class Driver {
 export function addedAmong(members) {
     return (members * (members - 1)) / 2;
 }
+
+/* A metric over all threads of the server. */
+export function metricSum(samples, name) {
+    return [...samples].reduce((sum, [key, value]) => sum + (key === name || key.startsWith(`${name}{`) ? value : 0), 0);
+}
