@@ -7,9 +7,9 @@
 #include <inttypes.h>
 
 enum {
-    /* An id has at most 128 bytes (config_table.c), and each may be escaped as three. */
-    ESCAPED_ID_BYTES_MAX = 3 * 128,
-    KEY_BYTES_MAX = 128, /* likewise */
+    /* An id has at most 200 bytes, a key at most 128 (config_table_apps.c); bytes may be escaped as three. */
+    ESCAPED_ID_BYTES_MAX = 3 * 200,
+    KEY_BYTES_MAX = 128,
 };
 
 /* ---- whose request it is ---- */

@@ -103,6 +103,8 @@ static bool check_info(const struct check *check, const json_t *event, struct ev
     if (!json_is_string(info) ||
         !api_info_parse(json_string_value(info), json_string_length(info), EVENT_INFO, &item->info))
         return refuse(check, 400, "info: must be a comma-separated list of %s", api_info_words(EVENT_INFO));
+    if (item->info)
+        item->info |= INFO_ASKED;
     return true;
 }
 

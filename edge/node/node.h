@@ -72,8 +72,9 @@ enum node_status {
     NODE_UNAVAILABLE,  /* the store cannot be reached; nothing was published, or nothing is known */
 };
 
-/* What an HTTP caller wants to be told of each channel. */
-enum { INFO_USER_COUNT = 1, INFO_SUBSCRIPTION_COUNT = 2, INFO_CACHE = 4 };
+/* What an HTTP caller wants to be told of each channel. INFO_ASKED: he asked for something, so that the channel
+ * has its place in the answer, also if it has nothing of what was asked for. */
+enum { INFO_USER_COUNT = 1, INFO_SUBSCRIPTION_COUNT = 2, INFO_CACHE = 4, INFO_ASKED = 8 };
 
 struct publish_item {
     char *channel;            /* owned */

@@ -51,6 +51,23 @@ static void test_escaped_app_id(void **state)
     refuse_get("/apps/%3/channels", "", 404);
 }
 
+/* The longest id that an app can have (config_table_apps.c), with every byte escaped. */
+static void test_longest_app_id(void **state)
+{
+    (void)state;
+    char id[201], path[700] = "/apps/";
+    memset(id, '/', 200);
+    id[200] = '\0';
+    for (int i = 0; i < 200; i++)
+        strcat(path, "%2F");
+    strcat(path, "/channels");
+    apps[0].id = id;
+    get(path, "");
+    apps[0].id = "1";
+    answer_query(NODE_OK, "{}", STORE_FRESH);
+    assert_int_equal(exchange.status, 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -58,6 +75,7 @@ int main(void)
         API_TEST(test_any_pair_of_the_app),
         API_TEST(test_disabled_app),
         API_TEST(test_escaped_app_id),
+        API_TEST(test_longest_app_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

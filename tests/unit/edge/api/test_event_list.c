@@ -91,8 +91,8 @@ static void test_several_channels(void **state)
     }
     assert_string_equal(list->items[2].channel, "#server-to-user-a|\xc3\xa4"
                                                 "1");
-    assert_int_equal(list->items[0].info, INFO_SUBSCRIPTION_COUNT);
-    assert_int_equal(list->items[1].info, INFO_USER_COUNT | INFO_SUBSCRIPTION_COUNT);
+    assert_int_equal(list->items[0].info, INFO_ASKED | INFO_SUBSCRIPTION_COUNT);
+    assert_int_equal(list->items[1].info, INFO_ASKED | INFO_USER_COUNT | INFO_SUBSCRIPTION_COUNT);
     event_list_free(list);
 }
 
@@ -356,7 +356,7 @@ static void test_batch(void **state)
     assert_int_equal(list->items[0].exclude.serial, 2);
     assert_int_equal(list->items[1].exclude.serial, 0);
     assert_int_equal(list->items[0].info, 0);
-    assert_int_equal(list->items[1].info, INFO_USER_COUNT);
+    assert_int_equal(list->items[1].info, INFO_ASKED | INFO_USER_COUNT);
     event_list_free(list);
 }
 

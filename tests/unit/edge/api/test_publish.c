@@ -38,7 +38,7 @@ static void test_publish_batch(void **state)
     assert_non_null(published);
     assert_true(published->as_batch);
     assert_int_equal(published->count, 2);
-    assert_int_equal(published->items[0].info, INFO_SUBSCRIPTION_COUNT);
+    assert_int_equal(published->items[0].info, INFO_ASKED | INFO_SUBSCRIPTION_COUNT);
     assert_int_equal(published->items[1].info, 0);
     assert_int_equal(published->items[0].exclude.serial, 0);
     assert_int_equal(published->items[1].exclude.serial, 4);
