@@ -1,0 +1,116 @@
+/* SIGTERM: nobody new comes in, everybody is sent away with 4200 over a while, and the server leaves with 0. */
+// threads
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { authorize, connectPusher, disconnect } from '../support/clients.mjs';
+import { connect, get, openPusher, post } from '../support/raw.mjs';
+import { accepts, app, startServer } from '../support/server.mjs';
+import { until, within } from '../support/wait.mjs';
+
+const many = (server, n) => Promise.all(Array.from({ length: n }, () => openPusher(server)));
+
+test('every client gets 4200, spread over the configured time', async () => {
+    const server = await startServer({ edge: { drain_ms: 2000 } });
+    const clients = await many(server, 40);
+    const presence = clients[0];
+    presence.send('pusher:subscribe',
+        { channel: 'presence-x', ...authorize(server, presence.socketId, 'presence-x', { user_id: 'a' }) });
+    await presence.next('pusher_internal:subscription_succeeded');
+    const times = clients.map((client) => client.ended().then(({ code }) => {
+        assert.equal(code, 4200);
+        return Date.now();
+    }));
+    server.signal('SIGTERM');
+    const ended = (await Promise.all(times)).sort((a, b) => a - b);
+    assert.ok(ended[39] - ended[0] >= 1000, `all within ${ended[39] - ended[0]} ms`);
+    const widest = Math.max(...ended.slice(1).map((time, i) => time - ended[i]));
+    assert.ok(widest < 1000, `${widest} ms without any close: not in one heap, nor in two`);
+    await server.leftCleanly();
+});
+
+test('nobody new is accepted while it drains, and /readyz says so', async () => {
+    const server = await startServer({ edge: { drain_ms: 3000 } });
+    const clients = await many(server, 20);
+    assert.equal((await server.admin('/readyz')).status, 200);
+    server.signal('SIGTERM');
+    await until(async () => !await accepts(server.port), 'the listeners to be closed');
+    assert.equal((await server.admin('/readyz')).status, 503);
+    assert.equal((await server.admin('/healthz')).status, 200);
+    await Promise.all(clients.map((client) => client.ended()));
+    await server.leftCleanly();
+});
+
+test('with no time to spread over, all are closed at once', async () => {
+    const server = await startServer({ edge: { drain_ms: 0 } });
+    const clients = await many(server, 100);
+    server.signal('SIGTERM');
+    for (const { code } of await Promise.all(clients.map((client) => client.ended())))
+        assert.equal(code, 4200);
+    await server.leftCleanly();
+});
+
+test('a server without connections leaves at once', async () => {
+    const server = await startServer({ edge: { drain_ms: 600_000 } });
+    await server.stop();
+});
+
+test('SIGINT is as good', async () => {
+    const server = await startServer();
+    const [client] = await many(server, 1);
+    server.signal('SIGINT');
+    assert.equal((await client.ended()).code, 4200);
+    await server.leftCleanly();
+});
+
+test('a second signal during a long drain does not harm', async () => {
+    const server = await startServer({ edge: { drain_ms: 1000 } });
+    const clients = await many(server, 10);
+    server.signal('SIGTERM');
+    server.signal('SIGTERM');
+    await Promise.all(clients.map((client) => client.ended()));
+    await server.leftCleanly();
+});
+
+test('clients that do not read or answer do not hold it up', async () => {
+    const server = await startServer({ edge: { drain_ms: 200 } });
+    const clients = await many(server, 5);
+    clients.forEach((client) => {
+        client.socket.removeAllListeners('data');
+        client.socket.pause();
+    });
+    const idle = await connect(server);
+    await server.stop();
+    clients.forEach((client) => client.destroy());
+    idle.destroy();
+});
+
+test('a request that comes on an open connection while it drains is answered, and the connection closed', async () => {
+    const server = await startServer({ edge: { drain_ms: 2000 } });
+    const clients = await many(server, 10);
+    const raw = await connect(server);
+    raw.write(get(app, '/apps/7/channels'));
+    await raw.answer();
+    server.signal('SIGTERM');
+    await until(async () => !await accepts(server.port), 'the listeners to be closed');
+    raw.write(post(app, '/apps/7/events', '{"name":"e","data":"","channel":"c"}'));
+    const answer = await raw.answer().catch(() => null);
+    if (answer) { /* it may also have been closed, idle as it was */
+        assert.equal(answer.status, 200);
+        assert.equal(answer.headers.connection, 'close');
+    }
+    raw.destroy();
+    clients.forEach((client) => client.destroy());
+    await server.leftCleanly();
+});
+
+test('pusher-js comes back by itself to the server that follows', async () => {
+    const first = await startServer();
+    const pusher = await connectPusher(first);
+    const again = within(new Promise((resolve) => pusher.connection.bind('connected', resolve)), 'pusher-js to come back');
+    await first.stop();
+    const second = await startServer({ edge: { listen: [{ address: '127.0.0.1', port: first.port }] } });
+    await again;
+    disconnect(pusher);
+    await second.stop();
+});

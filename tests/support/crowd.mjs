@@ -1,0 +1,229 @@
+/* A crowd of light clients, each a WebSocket to one of several edges, whose rosters are kept as their messages say, and
+ * the oracle: who is in which channel by what the sockets did. */
+
+import crypto from 'node:crypto';
+import assert from 'node:assert/strict';
+import { openPusher, sign } from './raw.mjs';
+import { until, within } from './wait.mjs';
+
+function signature(app, text) {
+    return `${app.key}:${crypto.createHmac('sha256', app.secret).update(text).digest('hex')}`;
+}
+
+/* One client: one connection, one user, any number of presence channels. */
+export class Person {
+    constructor(crowd, edge, id) {
+        Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), answers: new Map() });
+    }
+
+    async connect() {
+        this.socket = await openPusher(this.edge);
+        this.socket.messages.push = (message) => this.hear(message); /* nothing is kept: these live long */
+        for (const message of this.socket.messages.items.splice(0))
+            this.hear(message);
+        return this;
+    }
+
+    hear({ event, channel, data }) {
+        if (event === 'pusher_internal:subscription_succeeded') {
+            if (!this.joined.has(channel))
+                return; /* left again meanwhile */
+            this.rosters.set(channel, new Set(JSON.parse(data).presence.ids));
+            this.answers.get(channel)?.();
+        } else if (event === 'pusher_internal:member_added' || event === 'pusher_internal:member_removed') {
+            this.change(event.slice(16), channel, JSON.parse(data).user_id);
+        } else if (event === 'pusher:pong') {
+            this.ponged?.();
+        } else if (event === 'pusher:subscription_error' || event === 'pusher:error') {
+            this.crowd.problem(`${this.id} was told ${event} ${channel}: ${JSON.stringify(data)}`);
+        }
+    }
+
+    /* added and removed alternate for each user, in line with the roster that came first. */
+    change(kind, channel, user) {
+        const roster = this.rosters.get(channel);
+        if (!roster)
+            return; /* unsubscribed, and the server has not heard yet */
+        const added = kind === 'member_added';
+        if (roster.has(user) === added)
+            this.crowd.problem(`${this.id} was told ${kind} ${user} in ${channel}, whom its roster ${added ? 'had' : 'had not'}`);
+        if (added)
+            roster.add(user);
+        else
+            roster.delete(user);
+        this.crowd.told(kind, this, channel, user);
+    }
+
+    join(channel) {
+        const data = JSON.stringify({ user_id: this.id });
+        const answered = new Promise((resolve) => this.answers.set(channel, resolve));
+        this.joined.add(channel);
+        this.crowd.enter(channel, this.id);
+        this.socket.send('pusher:subscribe', { channel, channel_data: data,
+            auth: signature(this.edge.app, `${this.socket.socketId}:${channel}:${data}`) });
+        return answered;
+    }
+
+    leave(channel) {
+        this.joined.delete(channel);
+        this.rosters.delete(channel);
+        this.answers.delete(channel);
+        this.crowd.exit(channel, this.id);
+        this.socket.send('pusher:unsubscribe', { channel });
+    }
+
+    /* Everything said to the server before has been handled by its worker. */
+    settled() {
+        const ponged = new Promise((resolve) => {
+            this.ponged = resolve;
+        });
+        this.socket.send('pusher:ping', {});
+        return within(ponged, `a pong for ${this.id}`);
+    }
+
+    close() {
+        for (const channel of [...this.joined]) {
+            this.joined.delete(channel);
+            this.crowd.exit(channel, this.id);
+        }
+        this.socket.destroy();
+    }
+}
+
+export class Crowd {
+    constructor() {
+        this.people = [];
+        this.truth = new Map(); /* channel -> user -> how many of his sockets are in it */
+        this.left = new Map(); /* channel + user -> when his last socket left, for judging removals */
+        this.problems = [];
+        this.wrong = []; /* removals of those who had not left */
+        this.changes = 0;
+    }
+
+    problem(text) {
+        this.problems.push(text);
+    }
+
+    enter(channel, user) {
+        const users = this.truth.get(channel) ?? new Map();
+        users.set(user, (users.get(user) ?? 0) + 1);
+        this.truth.set(channel, users);
+        this.changes++;
+    }
+
+    exit(channel, user) {
+        const users = this.truth.get(channel);
+        const left = users.get(user) - 1;
+        if (left)
+            users.set(user, left);
+        else
+            users.delete(user);
+        this.left.set(`${channel} ${user}`, Date.now());
+        this.changes++;
+    }
+
+    /* A removal is right when that user was away at some time since the teller could have known. */
+    told(kind, person, channel, user) {
+        if (kind === 'member_removed' && !this.left.has(`${channel} ${user}`))
+            this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} left ${channel}, who never did` });
+    }
+
+    async add(edge, id) {
+        const person = await new Person(this, edge, id).connect();
+        this.people.push(person);
+        return person;
+    }
+
+    members(channel) {
+        return [...(this.truth.get(channel)?.keys() ?? [])].sort();
+    }
+
+    channels() {
+        return [...this.truth.keys()].sort();
+    }
+
+    /* What is not as it should be in the clients' rosters; empty: they are exact. */
+    differences() {
+        const found = [];
+        for (const person of this.people)
+            for (const [channel, roster] of person.rosters) {
+                const [has, should] = [[...roster].sort().join(), this.members(channel).join()];
+                if (has !== should)
+                    found.push(`${person.id} sees ${has} in ${channel}, where there are ${should}`);
+            }
+        return found;
+    }
+
+    /* All clients have their answers, and see exactly who is there. Returns how long that took. */
+    async exact(ms, what = 'the rosters to be right') {
+        const began = Date.now();
+        let last = [];
+        await until(() => {
+            last = this.differences();
+            const waiting = this.people.some((person) => person.rosters.size !== person.joined.size);
+            return last.length === 0 && !waiting;
+        }, what, ms).catch((error) => {
+            const waiting = this.people.flatMap((person) => [...person.joined].filter((channel) => !person.rosters.has(channel)));
+            throw new Error(`${error.message}; ${last.length} differences, ${waiting.length} unanswered: ${last.slice(0, 5).join('; ')}`);
+        });
+        return Date.now() - began;
+    }
+
+    /* What the HTTP API of that edge says, against the truth; empty: exact. */
+    async apiDifferences(edge, channels = this.channels()) {
+        const found = [];
+        for (const channel of channels) {
+            const path = `${edge.prefix}/apps/${edge.app.id}/channels/${channel}/users`;
+            const answer = await fetch(`http://${edge.host}:${edge.port}${sign(edge.app, 'GET', path)}`);
+            const body = answer.status === 200 ? await answer.json() : { users: [{ id: `status ${answer.status}` }] };
+            const has = body.users.map(({ id }) => id).sort().join();
+            if (has !== this.members(channel).join())
+                found.push(`the API says ${has} in ${channel}, where there are ${this.members(channel).join()}`);
+        }
+        return found;
+    }
+
+    async apiExact(edges, ms) {
+        const began = Date.now();
+        for (const edge of edges) {
+            let last = [];
+            await until(async () => (last = await this.apiDifferences(edge)).length === 0, 'the API to be right', ms).catch((error) => {
+                throw new Error(`${error.message}: ${last.slice(0, 3).join('; ')}`);
+            });
+        }
+        return Date.now() - began;
+    }
+
+    /* Joins and leaves at random, `rate` a second, until stop() is called. Those who churn are people of their own, so
+     * that of all others one knows that they never left. */
+    churn(people, channels, rate) {
+        let running = true;
+        const step = 20;
+        let owed = 0;
+        const timer = setInterval(() => {
+            owed += rate * step / 1000;
+            for (; owed >= 1 && running; owed--) {
+                const person = people[Math.floor(Math.random() * people.length)];
+                const channel = channels[Math.floor(Math.random() * channels.length)];
+                if (person.joined.has(channel))
+                    person.leave(channel);
+                else
+                    person.join(channel);
+            }
+        }, step);
+        return { stop: () => {
+            running = false;
+            clearInterval(timer);
+        } };
+    }
+
+    assertClean() {
+        assert.deepEqual(this.problems.slice(0, 5), []);
+        assert.deepEqual(this.wrong.slice(0, 5), []);
+    }
+
+    close() {
+        for (const person of this.people)
+            person.close();
+    }
+}

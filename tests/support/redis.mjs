@@ -1,0 +1,329 @@
+/* Redis servers and Sentinels of a test's own, and a client that speaks to them. Everything listens on free ports of
+ * 127.0.0.1, keeps its files in a temporary folder, and is stopped by its process id. */
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+import { temporaryFolder } from './server.mjs';
+import { until, within } from './wait.mjs';
+
+/* ---- the client ---- */
+
+function parseLine(bytes, at) {
+    const end = bytes.indexOf('\r\n', at);
+    return end < 0 ? null : { text: bytes.toString('utf8', at, end), next: end + 2 };
+}
+
+/* {value, next}, or null while the reply is not whole. Errors are values. */
+function parseReply(bytes, at = 0) {
+    const line = parseLine(bytes, at);
+    if (!line)
+        return null;
+    const [kind, rest] = [line.text[0], line.text.slice(1)];
+    if (kind === '+')
+        return { value: rest, next: line.next };
+    if (kind === '-')
+        return { value: new Error(rest), next: line.next };
+    if (kind === ':')
+        return { value: Number(rest), next: line.next };
+    const length = Number(rest);
+    if (length < 0)
+        return { value: null, next: line.next };
+    if (kind === '$')
+        return bytes.length < line.next + length + 2 ? null
+            : { value: bytes.toString('utf8', line.next, line.next + length), next: line.next + length + 2 };
+    const value = [];
+    let next = line.next;
+    for (let i = 0; i < length; i++) {
+        const element = parseReply(bytes, next);
+        if (!element)
+            return null;
+        value.push(element.value);
+        next = element.next;
+    }
+    return { value, next };
+}
+
+export class RedisClient {
+    constructor(port) {
+        this.waiting = [];
+        this.bytes = Buffer.alloc(0);
+        this.socket = net.connect({ port, host: '127.0.0.1' });
+        this.socket.setNoDelay(true);
+        this.socket.on('data', (bytes) => this.take(bytes));
+        this.socket.on('error', () => {});
+        this.socket.on('close', () => this.waiting.splice(0).forEach(({ reject }) => reject(new Error('closed'))));
+    }
+
+    take(bytes) {
+        this.bytes = Buffer.concat([this.bytes, bytes]);
+        for (let reply; (reply = parseReply(this.bytes));) {
+            this.bytes = this.bytes.subarray(reply.next);
+            const waiter = this.waiting.shift();
+            if (reply.value instanceof Error)
+                waiter.reject(reply.value);
+            else
+                waiter.resolve(reply.value);
+        }
+    }
+
+    call(...words) {
+        const text = words.map((word) => `$${Buffer.byteLength(String(word))}\r\n${word}\r\n`).join('');
+        const reply = new Promise((resolve, reject) => {
+            if (this.socket.destroyed)
+                reject(new Error('closed'));
+            this.waiting.push({ resolve, reject });
+        });
+        this.socket.write(`*${words.length}\r\n${text}`);
+        return within(reply, () => `the reply to ${words.join(' ')}`, 10_000);
+    }
+
+    close() {
+        this.socket.destroy();
+    }
+}
+
+export const pairs = (list) => Object.fromEntries(Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]));
+
+/* ---- processes ---- */
+
+/* So many ports that nobody uses just now, all different. */
+export async function freePorts(count) {
+    const listeners = await Promise.all(Array.from({ length: count }, () => new Promise((resolve) => {
+        const listener = net.createServer().listen(0, '127.0.0.1', () => resolve(listener));
+    })));
+    const ports = listeners.map((listener) => listener.address().port);
+    await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
+    return ports;
+}
+
+process.setMaxListeners(100); /* a fleet is many processes, each with a word at our exit */
+
+export const ADMIN_PASSWORD = 'the-tests-own';
+
+/* One redis-server, or with `sentinel` one Sentinel. `lines` is its configuration. */
+export class RedisProcess {
+    constructor(folder, name, port, lines, { sentinel = false } = {}) {
+        Object.assign(this, { folder: join(folder, name), name, port, lines, sentinel });
+        mkdirSync(this.folder);
+    }
+
+    get isRunning() {
+        return this.process !== undefined && this.process.exitCode === null && this.process.signalCode === null;
+    }
+
+    get where() {
+        return `127.0.0.1:${this.port}`;
+    }
+
+    /* Starts it, for the first time or again; its configuration is written anew unless `keep`. */
+    async start({ keep = false } = {}) {
+        const path = join(this.folder, 'redis.conf');
+        if (!keep)
+            writeFileSync(path, [`port ${this.port}`, 'bind 127.0.0.1', `dir ${this.folder}`, `logfile ${this.folder}/log`,
+                ...this.lines, ''].join('\n'));
+        this.process = spawn('redis-server', [path, ...(this.sentinel ? ['--sentinel'] : [])], { stdio: 'ignore' });
+        const child = this.process;
+        this.exited = new Promise((resolve) => child.on('exit', resolve));
+        process.on('exit', () => child.kill('SIGKILL'));
+        await until(() => this.ask('PING').then(() => true, (error) => {
+            if (child.exitCode !== null)
+                throw new Error(`${this.name} ended at once; see ${this.folder}/log`);
+            return /LOADING|MASTERDOWN/.test(error.message);
+        }), `${this.name} to answer`);
+        return this;
+    }
+
+    /* A connection of the test's own user, who may do everything. */
+    async control() {
+        if (this.client && !this.client.socket.destroyed)
+            return this.client;
+        this.client = new RedisClient(this.port);
+        await this.client.call(...(this.sentinel ? ['AUTH', ADMIN_PASSWORD] : ['AUTH', 'admin', ADMIN_PASSWORD]));
+        return this.client;
+    }
+
+    async ask(...words) {
+        return (await this.control()).call(...words);
+    }
+
+    async role() {
+        return (await this.ask('ROLE'))[0];
+    }
+
+    async info(section) {
+        const text = await this.ask('INFO', section);
+        return Object.fromEntries(text.split('\r\n').filter((line) => line.includes(':')).map((line) => line.split(/:(.*)/s)));
+    }
+
+    async keys() {
+        return (await this.ask('KEYS', '*')).sort();
+    }
+
+    signal(name) {
+        process.kill(this.process.pid, name);
+    }
+
+    async kill() {
+        this.client?.close();
+        if (this.isRunning)
+            this.signal('SIGKILL');
+        await this.exited;
+    }
+}
+
+/* ---- a fleet's Redis ---- */
+
+export const EDGE_RULES = '~rollcall:* &rollcall:* -@all +@read +@write +@scripting +@pubsub +@connection -@dangerous +info +role +time';
+
+/* What conf/redis.conf says, with passwords that a test may know. */
+function redisLines(shard, port, masterPort) {
+    const { user, password } = shard;
+    return [
+        'save ""', 'appendonly no', 'hash-max-listpack-value 1024', 'repl-diskless-sync-delay 0', 'repl-ping-replica-period 1',
+        `min-replicas-to-write ${shard.minReplicas}`, 'min-replicas-max-lag 2',
+        `user default off`,
+        `user admin on >${ADMIN_PASSWORD} ~* &* +@all`,
+        `user ${user} on >${password} ${EDGE_RULES}`,
+        `user replica on >replica-${password} -@all +psync +replconf +ping`,
+        `user sentinel on >sentinel-${shard.sentinelPassword} allchannels -@all +multi +slaveof +ping +exec +subscribe `
+            + '+config|rewrite +role +publish +info +client|setname +client|kill +script|kill',
+        'masteruser replica', `masterauth replica-${password}`,
+        ...(masterPort ? [`replicaof 127.0.0.1 ${masterPort}`] : []),
+        `replica-announce-ip 127.0.0.1`, `replica-announce-port ${port}`,
+    ];
+}
+
+function monitorLines(shard, master, downAfter) {
+    return [
+        `sentinel monitor ${shard.name} 127.0.0.1 ${master.port} 2`,
+        `sentinel auth-user ${shard.name} sentinel`,
+        `sentinel auth-pass ${shard.name} sentinel-${shard.sentinelPassword}`,
+        `sentinel down-after-milliseconds ${shard.name} ${downAfter}`,
+        `sentinel failover-timeout ${shard.name} 6000`,
+    ];
+}
+
+class Shard {
+    constructor(name, settings) {
+        Object.assign(this, { name, ...settings, instances: [] });
+    }
+
+    /* The instance that the Sentinels should name. */
+    async master() {
+        for (const instance of this.instances) {
+            const role = await instance.role().catch(() => null);
+            if (role === 'master')
+                return instance;
+        }
+        return null;
+    }
+
+    at(port) {
+        return this.instances.find((instance) => instance.port === Number(port));
+    }
+}
+
+/* The Redis of a fleet: shards of a master and its replicas, under Sentinels. One password for all shards, or each its
+ * own, as it should be. */
+export class RedisFleet {
+    constructor(options = {}) {
+        Object.assign(this, { shards: [], sentinels: [], shardCount: 2, replicas: 2, sentinelCount: 3, downAfter: 1500,
+            sharedPassword: false, minReplicas: 1, folder: temporaryFolder(), ...options });
+    }
+
+    async start() {
+        const ports = await freePorts(this.shardCount * (1 + this.replicas) + this.sentinelCount);
+        for (let i = 0; i < this.shardCount; i++)
+            await this.startShard(i, ports);
+        for (let i = 0; i < this.sentinelCount; i++) {
+            const lines = [`requirepass ${ADMIN_PASSWORD}`, `sentinel sentinel-pass ${ADMIN_PASSWORD}`,
+                ...this.shards.flatMap((shard) => monitorLines(shard, shard.instances[0], this.downAfter))];
+            this.sentinels.push(new RedisProcess(this.folder, `sentinel-${i}`, ports.pop(), lines, { sentinel: true }));
+        }
+        await Promise.all(this.sentinels.map((sentinel) => sentinel.start()));
+        await this.settled();
+        return this;
+    }
+
+    async startShard(i, ports) {
+        const password = this.sharedPassword ? 'shared' : `secret-${i}`;
+        const shard = new Shard(`shard-${i}`, {
+            user: this.sharedPassword ? 'rollcall' : `rollcall-${i}`, password, sentinelPassword: password,
+            minReplicas: this.minReplicas,
+        });
+        const masterPort = ports[ports.length - 1];
+        for (let k = 0; k <= this.replicas; k++) {
+            const port = ports.pop();
+            shard.instances.push(new RedisProcess(this.folder, `${shard.name}-${k}`, port, redisLines(shard, port, k && masterPort)));
+        }
+        await Promise.all(shard.instances.map((instance) => instance.start()));
+        this.shards.push(shard);
+    }
+
+    /* Every Sentinel knows the others and all replicas and names the master that there is, and the replicas are in
+     * step with it: what a failover needs. */
+    async settled(shards = this.shards) {
+        for (const shard of shards) {
+            const master = await until(() => this.isSettled(shard), `${shard.name} to be complete`, 40_000);
+            for (const sentinel of this.sentinels.filter((one) => one.isRunning))
+                await until(async () => {
+                    const state = pairs(await sentinel.ask('SENTINEL', 'MASTER', shard.name).catch(() => []));
+                    return state.flags === 'master' && Number(state.port) === master.port
+                        && Number(state['num-other-sentinels']) >= this.sentinelCount - 1
+                        && Number(state['num-slaves']) >= this.replicas;
+                }, `${sentinel.name} to know all of ${shard.name}`, 40_000);
+        }
+    }
+
+    /* Its master, if all others follow it. */
+    async isSettled(shard) {
+        const master = await shard.master();
+        const info = master ? await master.info('replication') : {};
+        const online = Object.values(info).filter((value) => /state=online/.test(value)).length;
+        return online === shard.instances.length - 1 && master;
+    }
+
+    /* A Sentinel is told, by an operator, that the master of that shard is there. */
+    async monitor(sentinel, shard, port) {
+        await sentinel.ask('SENTINEL', 'REMOVE', shard.name).catch(() => {});
+        await sentinel.ask('SENTINEL', 'MONITOR', shard.name, '127.0.0.1', port, 2);
+        await sentinel.ask('SENTINEL', 'SET', shard.name, 'auth-user', 'sentinel', 'auth-pass', `sentinel-${shard.sentinelPassword}`,
+            'down-after-milliseconds', this.downAfter, 'failover-timeout', 6000);
+    }
+
+    /* Keys in a shard's master that belong to partitions of other shards, or are no one's. */
+    async strayKeys(shard) {
+        const index = this.shards.indexOf(shard);
+        const instance = await shard.master();
+        return (await instance.keys()).filter((key) => {
+            const partition = key.match(/^rollcall:\{(\d+)\}/);
+            return partition ? Number(partition[1]) % this.shards.length !== index : key !== 'rollcall:shard';
+        });
+    }
+
+    /* What the keys of a shard's master take, in bytes. */
+    async keyBytes(shard) {
+        const instance = await shard.master();
+        const sizes = await Promise.all((await instance.keys()).map((key) => instance.ask('MEMORY', 'USAGE', key, 'SAMPLES', 0)));
+        return sizes.reduce((sum, size) => sum + (size ?? 0), 0);
+    }
+
+    /* What an edge's configuration says of it. */
+    redisConfig({ cluster = 'test', sentinels = this.sentinels } = {}) {
+        return {
+            cluster,
+            shards: this.shards.map((shard) => ({
+                name: shard.name,
+                username: shard.user,
+                password: shard.password,
+                sentinel: { master: shard.name, addresses: sentinels.map((one) => one.where), password: ADMIN_PASSWORD },
+            })),
+        };
+    }
+
+    async stop() {
+        await Promise.all([...this.sentinels, ...this.shards.flatMap((shard) => shard.instances)].map((one) => one.process && one.kill()));
+    }
+}
