@@ -97,6 +97,20 @@ void connection_closed(struct connection *connection)
     free(connection);
 }
 
+/* ---- key pairs ---- */
+
+const struct app_key *connection_pair_of(const struct connection *connection, struct json_text auth)
+{
+    const char *colon = auth.bytes ? memchr(auth.bytes, ':', auth.length) : NULL;
+    if (!colon)
+        return connection->key;
+    struct json_text key = {auth.bytes, (size_t)(colon - auth.bytes)};
+    for (size_t i = 0; i < connection->app->key_count; i++)
+        if (json_text_is(key, connection->app->keys[i].key))
+            return &connection->app->keys[i];
+    return connection->key;
+}
+
 /* ---- words ---- */
 
 void connection_words(char words[WORDS_MAX_BYTES], const char *format, va_list arguments)

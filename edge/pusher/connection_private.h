@@ -40,6 +40,11 @@ void connection_words(char words[WORDS_MAX_BYTES], const char *format, va_list a
 /* For "%.*s": a text of a client, cut for quoting. */
 #define QUOTE(text) (int)json_text_cut(text, QUOTE_MAX_BYTES), (text).bytes ? (text).bytes : ""
 
+/* The app's pair that signed: the one whose key stands before the colon of `auth`, whichever the connection came with.
+ * (While an app changes its pairs, pages and back ends do not do so at the same moment.) Without such a pair, the
+ * connection's own. */
+const struct app_key *connection_pair_of(const struct connection *connection, struct json_text auth);
+
 /* ---- admit.c ---- */
 
 /* The places that connection_admit() took. */

@@ -35,9 +35,10 @@ static bool check_signature(struct connection *connection, const struct message_
 {
     char socket_id[SOCKET_ID_CHARS], expected[WORDS_MAX_BYTES / 2];
     socket_id_print(connection->id, socket_id);
+    const struct app_key *pair = connection_pair_of(connection, said->auth);
     struct auth_input input = {
-        .key = connection->key->key,
-        .secret = connection->key->secret,
+        .key = pair->key,
+        .secret = pair->secret,
         .socket_id = socket_id,
         .auth = said->auth.bytes,
         .auth_length = said->auth.length,

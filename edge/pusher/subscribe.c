@@ -126,9 +126,10 @@ static bool check_signature(struct connection *connection, const struct wish *wi
             "Invalid signature: a presence channel needs channel_data, a string with a JSON object");
     socket_id_print(connection->id, socket_id);
     snprintf(name, sizeof(name), "%.*s", (int)said->channel.length, said->channel.bytes);
+    const struct app_key *pair = connection_pair_of(connection, said->auth);
     struct auth_input input = {
-        .key = connection->key->key,
-        .secret = connection->key->secret,
+        .key = pair->key,
+        .secret = pair->secret,
         .socket_id = socket_id,
         .auth = said->auth.bytes ? said->auth.bytes : "",
         .auth_length = said->auth.length,
@@ -173,14 +174,25 @@ static bool check_user(struct connection *connection, struct message *message, s
     return true;
 }
 
+/* (Not strndup(): it may look for a NUL beyond the text, which lies in the middle of a message.) */
+static char *copy_text(struct json_text text)
+{
+    char *copy = malloc(text.length + 1);
+    if (!copy)
+        abort();
+    memcpy(copy, text.bytes, text.length);
+    copy[text.length] = '\0';
+    return copy;
+}
+
 static void ask_for(struct connection *connection, const struct wish *wish)
 {
     const struct json_text *channel = &wish->said.channel, *id = &wish->user.id, *info = &wish->user.info;
     bool presence = wish->kind == CHANNEL_PRESENCE;
     struct subscription *subscription =
         subscription_new(channel->bytes, channel->length, presence ? id->bytes : NULL, id->length);
-    if (info->bytes && !(subscription->user_info = strndup(info->bytes, info->length)))
-        abort();
+    if (info->bytes)
+        subscription->user_info = copy_text(*info);
     subscription->kind = wish->kind;
     connection_ask_node(connection, subscription);
 }

@@ -29,7 +29,8 @@ static struct {
 } fake;
 
 static const char FAKE_CONFIG[] = "{\"apps\":[{\"id\":\"1\",\"key\":\"278d425bdf160c739803\","
-                                  "\"secret\":\"7ad3773142a6692b25b8\",\"client_events\":true}]}";
+                                  "\"secret\":\"7ad3773142a6692b25b8\",\"client_events\":true,"
+                                  "\"keys\":[{\"key\":\"second-key\",\"secret\":\"second-secret\"}]}]}";
 
 /* The only app, to be changed by tests. */
 static struct app *fake_app(void)

@@ -70,6 +70,31 @@ static void a_private_channel_needs_its_signature(void **state)
     assert_int_equal(fake.asked[0]->kind, CHANNEL_PRIVATE);
 }
 
+/* While an app changes its pairs, pages come with the old key and back ends sign with the new one. */
+static void any_pair_of_the_app_may_sign(void **state)
+{
+    (void)state;
+    char auth[128], data[256];
+    assert_true(auth_channel_sign(
+        "second-key", "second-secret", "1234.1234", "private-foobar", NULL, 0, auth, sizeof(auth)));
+    snprintf(data, sizeof(data), "{\"auth\":\"%s\",\"channel\":\"private-foobar\"}", auth);
+    subscribe(data);
+    wire_assert_silent();
+    assert_int_equal(fake.asked_count, 1);
+}
+
+static void a_key_with_the_secret_of_another_pair_is_refused(void **state)
+{
+    (void)state;
+    char auth[128], data[256];
+    assert_true(auth_channel_sign(
+        "second-key", "7ad3773142a6692b25b8", "1234.1234", "private-foobar", NULL, 0, auth, sizeof(auth)));
+    snprintf(data, sizeof(data), "{\"auth\":\"%s\",\"channel\":\"private-foobar\"}", auth);
+    subscribe(data);
+    assert_true(wire_has_said("Invalid signature"));
+    assert_int_equal(fake.asked_count, 0);
+}
+
 static void a_wrong_signature_is_quoted_and_the_connection_stays(void **state)
 {
     (void)state;
@@ -276,6 +301,8 @@ int main(void)
         TEST(a_public_channel_is_subscribed),
         TEST(the_cached_event_follows_the_answer),
         TEST(a_private_channel_needs_its_signature),
+        TEST(any_pair_of_the_app_may_sign),
+        TEST(a_key_with_the_secret_of_another_pair_is_refused),
         TEST(a_wrong_signature_is_quoted_and_the_connection_stays),
         TEST(a_quoted_signature_ends_with_a_whole_character),
         TEST(a_presence_channel_is_subscribed_with_its_user),
