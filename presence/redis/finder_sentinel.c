@@ -28,6 +28,7 @@ struct sentinel {
     struct sentinel_peer *peer;
     unsigned wrong_rounds; /* in a row, in which it named what is no master */
     uint64_t alarmed_ms;
+    char alarmed[512]; /* what was said last: that is not repeated at once, but anything else is */
 };
 
 struct instance {
@@ -83,7 +84,7 @@ static void alarm_text(struct finder_sentinel *finder, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void alarm_text(struct finder_sentinel *finder, const char *format, ...)
 {
-    char text[512];
+    char text[800];
     va_list list;
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
@@ -368,29 +369,41 @@ static bool is_time(struct finder_sentinel *finder, uint64_t *last_ms)
     return true;
 }
 
+static void complain(struct sentinel *sentinel, const char *text)
+{
+    struct finder_sentinel *finder = sentinel->finder;
+    char who[REDIS_ADDRESS_TEXT];
+    if (strncmp(text, sentinel->alarmed, sizeof sentinel->alarmed - 1) != 0)
+        sentinel->alarmed_ms = 0;
+    if (!is_time(finder, &sentinel->alarmed_ms))
+        return;
+    snprintf(sentinel->alarmed, sizeof sentinel->alarmed, "%s", text);
+    alarm_text(finder, "shard %s: Sentinel %.80s %s", finder->shard,
+        redis_address_print(&sentinel->address, who), text);
+}
+
 static void judge_sentinel(struct finder_sentinel *finder, struct sentinel *sentinel)
 {
     const struct sentinel_answer *answer = sentinel_peer_answer(sentinel->peer);
-    char who[REDIS_ADDRESS_TEXT], whom[REDIS_ADDRESS_TEXT];
-    redis_address_print(&sentinel->address, who);
-    if (answer->problem[0]) {
-        sentinel->wrong_rounds++;
-        if (sentinel->wrong_rounds >= 2 && is_time(finder, &sentinel->alarmed_ms))
-            alarm_text(finder, "shard %s: Sentinel %.80s %s", finder->shard, who, answer->problem);
-        return;
-    }
     struct instance *instance = answer->named ? find_instance(finder, &answer->master) : NULL;
     const struct probe_result *result = instance ? probe_result(instance->probe) : NULL;
-    if (!result || result->verdict == PROBE_MASTER || result->verdict == PROBE_UNKNOWN) {
+    bool is_wrong = result && result->verdict != PROBE_MASTER && result->verdict != PROBE_UNKNOWN;
+    char text[512], whom[REDIS_ADDRESS_TEXT];
+    if (!is_wrong && !answer->problem[0]) {
         sentinel->wrong_rounds = 0;
         return;
     }
     sentinel->wrong_rounds++;
-    /* In the middle of a failover it may be a replica, or gone, and no one's fault. */
-    bool is_sure = result->verdict == PROBE_REFUSES || result->verdict == PROBE_FOREIGN;
-    if ((is_sure || sentinel->wrong_rounds >= 2) && is_time(finder, &sentinel->alarmed_ms))
-        alarm_text(finder, "shard %s: Sentinel %.80s names %.80s as its master, but that %s", finder->shard,
-            who, redis_address_print(&answer->master, whom), result->why);
+    if (answer->problem[0])
+        snprintf(text, sizeof text, "%s", answer->problem);
+    else
+        snprintf(text, sizeof text, "names %.80s as its master, but that %.300s",
+            redis_address_print(&answer->master, whom), result->why);
+    /* In the middle of a failover an instance may be a replica, or gone, and a Sentinel restarting. */
+    bool is_sure =
+        !answer->problem[0] && (result->verdict == PROBE_REFUSES || result->verdict == PROBE_FOREIGN);
+    if (is_sure || sentinel->wrong_rounds >= 2)
+        complain(sentinel, text);
 }
 
 static void judge(struct finder_sentinel *finder)

@@ -1,4 +1,4 @@
-/* Runs the integration tests, two files at a time, and writes "passed failed" to the file after --tally:
+/* Runs the tests of real processes (tests/integration, tests/faults), two files at a time, and writes "passed failed" to the file after --tally:
  *
  *   node tests/support/run.mjs [--tally FILE] [test files…]
  *
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
-const folder = fileURLToPath(new URL('../integration', import.meta.url));
+const folders = ['../integration', '../faults'].map((name) => fileURLToPath(new URL(name, import.meta.url)));
 
 function parse(words) {
     const at = words.indexOf('--tally');
@@ -20,7 +20,8 @@ function parse(words) {
 }
 
 function allFiles() {
-    return readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).sort().map((name) => join(folder, name));
+    return folders.flatMap((folder) =>
+        readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).sort().map((name) => join(folder, name)));
 }
 
 const { tally, files } = parse(process.argv.slice(2));
