@@ -183,8 +183,11 @@ static void let_go(struct fact *fact)
     channel->users--;
     fact->accepted = false;
     bool redis_will_tell = fact->sent && channel->partition->state == PARTITION_READY;
+    /* A view that was never read does not know whether he is elsewhere. One whose partition was never reached
+     * is of an edge that is alone, and shows its own. */
+    bool nowhere_else = channel->version || !channel->partition->owner;
     fact->in_batches++; /* the observer may do anything, but this fact stays */
-    if (!redis_will_tell && channel->open)
+    if (!redis_will_tell && nowhere_else && channel->open)
         view_hide_own(channel, fact);
     fact->in_batches--;
     fact_update(fact);
@@ -203,11 +206,13 @@ static void leave(struct channel *channel, struct fact *fact)
     count(channel);
 }
 
-/* The shard is out of reach: departures of which Redis would have told are shown now, where the user is known
- * to be nowhere else. */
-void channel_partition_lost(struct channel *channel)
+/* Departures of which Redis would have told, and may not: it is out of reach, or never had those users. They are
+ * shown where the user is known to be nowhere else. */
+void channel_show_departures(struct channel *channel)
 {
     struct fact *fact, *next;
+    if (!channel->version)
+        return;
     for (fact = channel->facts; channel->open && fact; fact = next) {
         next = fact->hh.next;
         if (fact->wanted)

@@ -128,6 +128,7 @@ static void free_options(struct engine *engine)
 void engine_free(struct engine *engine)
 {
     engine->freeing = true;
+    engine->store.observer = (struct store_observer){0};
     engine->depth = 1; /* nothing is sent any more */
     for (unsigned i = 0; i < engine->options.shard_count; i++)
         shard_lost(&engine->shards[i], NULL);

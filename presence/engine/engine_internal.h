@@ -107,6 +107,7 @@ struct channel {
     bool confirmed;  /* a read that was sent after it has been applied */
     bool read_out, read_again;
     bool rebased;     /* a new timeline: versions may have gone back */
+    bool absent;      /* the last read found no roster at all */
     uint32_t reads;   /* read commands that point here */
     uint64_t version; /* of the view; 0: nothing known */
     uint64_t count_version;
@@ -335,7 +336,7 @@ struct store_channel *channel_find(struct store *store, const char *app_id, cons
 struct channel *channel_lookup(struct engine *engine, const char *app_id, const char *name);
 void channel_answer_waiters(struct channel *channel);
 void channel_fact_full(struct fact *fact);
-void channel_partition_lost(struct channel *channel);
+void channel_show_departures(struct channel *channel);
 struct fact *channel_fact(struct channel *channel, const char *id, size_t id_bytes);
 /* Something the channel was kept for has gone: it is freed at the end of the turn if that was the last. */
 void channel_maybe_idle(struct channel *channel);

@@ -103,7 +103,7 @@ static void adopt_timeline(struct partition *partition, const struct reply *repl
         partition->wait_until = 0;
         struct channel *channel;
         TAILQ_FOREACH (channel, &partition->channels, of_partition)
-            channel->rebased = true;
+            channel->rebased = true, channel->count_version = 0;
     }
     if (partition->clock < partition->mark + lease_and_heartbeat_us(partition))
         partition_note_loss(partition, partition->mark);

@@ -63,7 +63,7 @@ static size_t add_channel(struct command *command, struct channel *channel)
     }
     args_add(args, channel->key, channel->key_bytes);
     args_string(args, channel->shown.has_roster ? "r" : "n");
-    args_number(args, channel->version);
+    args_number(args, channel->shown.has_roster ? channel->version : channel->total);
     args_number(args, channel->number.sent);
     args_number(args, users);
     HASH_ITER (hh, channel->facts, fact, next) {

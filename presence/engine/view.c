@@ -62,7 +62,8 @@ static void show(struct channel *channel, const char *id, size_t id_bytes, const
     forget_missing(channel, find_missing(channel, id, id_bytes));
     struct member *member = roster_find(&channel->shown.roster, id, id_bytes);
     if (member) {
-        member->remote = remote;
+        /* while removals wait, who else has him may not have asserted it yet */
+        member->remote = remote || (member->remote && channel->partition->waits);
         return;
     }
     member = roster_add(&channel->shown.roster, id, id_bytes, info_bytes ? info : NULL, info_bytes);
@@ -78,7 +79,7 @@ static void hide(struct channel *channel, const char *id, size_t id_bytes, bool 
         forget_missing(channel, find_missing(channel, id, id_bytes));
         return;
     }
-    bool elsewhere = member->remote && !own;
+    bool elsewhere = member->remote;
     member->remote = member->remote && !may_remove;
     if (member->local)
         return; /* our own are always in our view */
@@ -131,7 +132,8 @@ static void apply_delta(struct channel *channel, const struct wire_event *event)
         struct member *member = roster_find(&channel->shown.roster, event->id, event->id_bytes);
         if (member && !mine)
             member->remote = true;
-        if (event->version > channel->version)
+        /* A user we do not show: he was leaving here, and is now another's. The marker has no info. */
+        if (event->version > channel->version || (!member && !mine))
             view_read(channel);
         return;
     }
@@ -146,22 +148,23 @@ static void apply_delta(struct channel *channel, const struct wire_event *event)
     }
     channel->engine->counters.deltas++;
     channel->version = event->version;
+    channel->absent = false;
     if (event->kind == WIRE_ADDED)
         show(channel, event->id, event->id_bytes, event->info, event->info_bytes, !mine);
     else
         hide(channel, event->id, event->id_bytes, mine, !partition->waits);
 }
 
-static void apply_count(struct channel *channel, const struct wire_event *event)
+static void take_count(struct channel *channel, uint64_t version, uint64_t count)
 {
     const struct store *store = &channel->engine->store;
-    if (channel->shown.has_roster || event->version <= channel->count_version)
-        return;
-    bool changed = channel->total != event->count;
-    channel->count_version = event->version;
-    channel->total = event->count;
-    if (changed && store->observer.subscription_count)
-        store->observer.subscription_count(store->observer_context, &channel->shown, event->count);
+    bool changed = channel->total != count;
+    if (version < channel->count_version)
+        return; /* older than what was told */
+    channel->count_version = version;
+    channel->total = count;
+    if (changed && !channel->shown.has_roster && store->observer.subscription_count)
+        store->observer.subscription_count(store->observer_context, &channel->shown, count);
 }
 
 static void apply(struct channel *channel, const struct wire_event *event)
@@ -171,7 +174,8 @@ static void apply(struct channel *channel, const struct wire_event *event)
         publish_deliver(channel, event);
         break;
     case WIRE_COUNT:
-        apply_count(channel, event);
+        if (of_present_timeline(channel, event))
+            take_count(channel, event->version, event->count);
         break;
     default:
         if (channel->shown.has_roster)
@@ -253,7 +257,7 @@ void view_close(struct channel *channel)
     channel->cached = NULL;
     channel->generation++;
     channel->read_out = channel->read_again = channel->confirmed = channel->subscribed = false;
-    channel->rebased = false;
+    channel->rebased = channel->absent = false;
     channel->version = channel->count_version = channel->total = 0;
 }
 
@@ -363,17 +367,6 @@ static void take_cached(struct channel *channel, const struct reply *reply)
     channel->cached_until_ms = engine_now(channel->engine) + reply_number(reply, 7);
 }
 
-static void take_count(struct channel *channel, const struct reply *reply)
-{
-    struct wire_event event = {.kind = WIRE_COUNT};
-    event.version = reply_number(reply, 3) + 1; /* after all that was told until then */
-    event.count = reply_number(reply, 5);
-    if (event.version > channel->count_version)
-        apply_count(channel, &event);
-    channel->count_version = event.version - 1;
-    channel->total = event.count;
-}
-
 static void take_answer(struct channel *channel, const struct command *read, const struct reply *reply)
 {
     struct partition *partition = channel->partition;
@@ -382,15 +375,15 @@ static void take_answer(struct channel *channel, const struct command *read, con
     partition_note_clock(partition, read, clock);
     if (orders < channel->version && !channel->rebased)
         return; /* older than the view; what is wrong then, the heartbeat finds */
-    bool lost = !version || birth > channel->version;
+    /* That it is gone is a loss once, however often it is read. */
+    bool lost = version ? birth > channel->version : !channel->absent;
     if (channel->version && lost && has_remote(channel))
         partition_note_loss(partition, clock);
     take_cached(channel, reply);
-    if (channel->rebased)
-        channel->count_version = 0;
     uint32_t generation = channel->generation;
-    take_count(channel, reply);
+    take_count(channel, reply_number(reply, 3), reply_number(reply, 5));
     channel->version = orders;
+    channel->absent = !version;
     channel->rebased = false;
     if (channel->shown.has_roster && channel->generation == generation)
         compare(channel, read, reply);
@@ -416,7 +409,9 @@ static void on_read(struct command *command, const struct reply *reply)
     take_answer(channel, command, reply);
     if (channel->generation != command->generation)
         return;
-    bool again = channel->read_again;
+    /* What it had to hold back, because the wait was on when it was sent, takes another. */
+    bool held_back = command->flag && !channel->partition->waits && channel->missing;
+    bool again = channel->read_again || held_back;
     channel->read_again = false;
     play_kept(channel, true);
     channel_answer_waiters(channel);

@@ -256,8 +256,10 @@ static void dissolve(struct batch *batch)
 {
     struct partition *partition = batch->partition;
     TAILQ_REMOVE(&partition->batches, batch, link);
-    for (size_t i = 0; i < batch->count; i++)
+    for (size_t i = 0; i < batch->count; i++) {
+        note_recent(batch->ops[i].fact); /* it may have been applied, told, and lost */
         batch->ops[i].fact->in_batches--;
+    }
     batch->count = 0;
     if (!batch->out) {
         batch_free(batch);
@@ -265,6 +267,13 @@ static void dissolve(struct batch *batch)
     }
     partition->batches_out--;
     batch->dissolved = true;
+}
+
+static void show_departures(struct partition *partition)
+{
+    struct channel *channel;
+    TAILQ_FOREACH (channel, &partition->channels, of_partition)
+        channel_show_departures(channel);
 }
 
 /* Redis was out of memory and has taken none of them: number them again, leaves first. */
@@ -280,6 +289,7 @@ static void renumber(struct partition *partition)
         }
         dissolve(batch);
     }
+    show_departures(partition);
 }
 
 /* ---- assert ---- */
@@ -365,10 +375,12 @@ void writer_assert(struct partition *partition)
         HASH_ITER (hh, channel->facts, fact, next) {
             assert_fact(batch, fact);
         }
-        free_unwanted(channel);
     }
     add_recents(partition, batch);
     send_batch(batch);
+    show_departures(partition);
+    TAILQ_FOREACH (channel, &partition->channels, of_partition)
+        free_unwanted(channel);
 }
 
 /* ---- the turn ---- */
@@ -441,11 +453,7 @@ void writer_lost(struct partition *partition)
     TAILQ_FOREACH (batch, &partition->batches, link)
         batch->out = false;
     partition->batches_out = 0;
-    struct channel *channel, *next;
-    for (channel = TAILQ_FIRST(&partition->channels); channel; channel = next) {
-        next = TAILQ_NEXT(channel, of_partition);
-        channel_partition_lost(channel);
-    }
+    show_departures(partition);
 }
 
 void writer_resume(struct partition *partition, uint64_t sequence, bool all_is_new)

@@ -85,8 +85,9 @@
  *   read       channel
  *              OK version(0: none) birth last-version clock subscriptions cached("" none) cached-ttl-ms
  *                 [u<id>, value]…
- *   scrub      outbox 0|1, then [channel, kind r|n, version known, extras or n, users, user…]…
- *              OK flags…   one a channel: 1 the version is another: read; 2 facts of mine differ: assert
+ *   scrub      outbox 0|1, then [channel, kind r|n, known, extras or n, users, user…]…
+ *              known: the version (r), or the sum (n), that the caller's view has
+ *              OK flags…   one a channel: 1 known is another: read; 2 facts of mine differ: assert
  *   publish    channel, ttl ms (0: not cached), message
  *              OK
  *   channels   app, cursor, prefix

@@ -10,3 +10,7 @@ add_executable(unit_bench bench/test_bench.c bench/histogram.c bench/command.c b
 target_link_libraries(unit_bench PRIVATE auth PkgConfig::CMOCKA)
 add_test(NAME unit_bench COMMAND unit_bench)
 set_tests_properties(unit_bench PROPERTIES TIMEOUT 120)
+
+# What presence costs Redis (presence.md, "Costs to stay near").
+add_executable(bench_redis_costs bench/redis_costs.c)
+target_link_libraries(bench_redis_costs PRIVATE presence_scripts PkgConfig::HIREDIS)

@@ -7,9 +7,7 @@ local function users_of(channel)
     local fields = try('HGETALL', base .. ':r:' .. channel)
     for i = 1, #fields, 2 do
         if string.sub(fields[i], 1, 1) == 'u' then
-            local bar = string.find(fields[i + 1], '|', 1, true) or 1
-            local _, commas = string.gsub(string.sub(fields[i + 1], 1, bar - 1), ',', '')
-            users, subscriptions = users + 1, subscriptions + commas + 1
+            users, subscriptions = users + 1, subscriptions + owners_of(fields[i + 1])
         end
     end
     return users, subscriptions

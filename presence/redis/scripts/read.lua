@@ -21,10 +21,7 @@ for i = 1, #fields, 2 do
     elseif string.sub(field, 1, 1) == 'u' then
         answer[#answer + 1] = field
         answer[#answer + 1] = value
-        -- A user on an edge is one subscription there, and the extras are in the hash.
-        local bar = string.find(value, '|', 1, true) or 1
-        local _, commas = string.gsub(string.sub(value, 1, bar - 1), ',', '')
-        subscriptions = subscriptions + commas + 1
+        subscriptions = subscriptions + owners_of(value)
     end
 end
 answer[6] = text(subscriptions)

@@ -126,12 +126,11 @@ local function join(owner, channel, user, info, cap)
     return new
 end
 
--- Takes a user out whose field names nobody else, or no one at all. had_version: the roster's, or nil.
-local function remove_user(owner, channel, key, user, had_version)
+-- Takes a user out whose field names nobody else, or no one at all. had_version, birth: the roster's, or nil.
+local function remove_user(owner, channel, key, user, had_version, birth)
     local new = next_version()
     call('HDEL', key, 'u' .. user)
-    local birth = call('HGET', key, 'b')
-    if had_version and tonumber(birth) then
+    if had_version and birth then
         call('HSET', key, 'v', text(new))
     else
         had_version = 0
@@ -150,12 +149,12 @@ end
 
 local function leave(owner, channel, user)
     local key = base .. ':r:' .. channel
-    local had = try('HMGET', key, 'v', 'u' .. user)
+    local had = try('HMGET', key, 'v', 'b', 'u' .. user)
     local previous = tonumber(had[1])
-    if not had[2] then
+    if not had[3] then
         return previous or 0
     end
-    local owners, info = split(had[2])
+    local owners, info = split(had[3])
     if not names(owners, owner) then
         return previous or 0
     end
@@ -164,7 +163,7 @@ local function leave(owner, channel, user)
         call('HSET', key, 'u' .. user, rest .. '|' .. info)
         return previous or 0
     end
-    return remove_user(owner, channel, key, user, previous)
+    return remove_user(owner, channel, key, user, previous, tonumber(had[2]))
 end
 
 local function sum(key)

@@ -36,7 +36,8 @@ local function check_user(channel, key, field, value)
         end
     end
     if #good == 0 then
-        remove_user('0', channel, key, string.sub(field, 2), tonumber(call('HGET', key, 'v')))
+        local had = call('HMGET', key, 'v', 'b')
+        remove_user('0', channel, key, string.sub(field, 2), tonumber(had[1]), tonumber(had[2]))
     elseif bad then
         call('HSET', key, field, table.concat(good, ',') .. '|' .. info)
     end
@@ -113,6 +114,9 @@ while at <= #ARGV do
         if tonumber(call('HGET', roster, 'v') or '0') ~= tonumber(known) then
             flags = flags + READ
         end
+    end
+    if kind ~= 'r' and sum(numbers) ~= tonumber(known) then
+        flags = READ
     end
     if had ~= n and flags < ASSERT then
         flags = flags + ASSERT
