@@ -58,6 +58,44 @@ struct store_user {
     size_t info_bytes;
 };
 
+/* ---- transitions, for webhooks ----
+ *
+ * What back ends are told of: each change of the fleet's state once, in order per channel, whichever edge saw it, also
+ * when the edge that saw it dies. They come in lanes (a lane is a partition, or the memory store itself); a lane is
+ * told to one edge at a time, which says when it is done with what it got. What is not done with is told again, here
+ * or on another edge, with the same id. Removals wait for 3 s in the store, and answer themselves meanwhile: a reload of
+ * a page makes no transition.
+ */
+enum store_transition_kind {
+    STORE_OCCUPIED, /* the first subscription of the channel in the fleet */
+    STORE_VACATED,
+    STORE_MEMBER_ADDED,
+    STORE_MEMBER_REMOVED,
+    STORE_COUNTED,      /* the number of subscriptions has changed; several changes may be told as one */
+    STORE_CLIENT_EVENT, /* noted with store_note() */
+    STORE_CACHE_MISS,   /* noted with store_note(); one for many in a short time */
+};
+
+/* Why somebody has left. */
+enum store_reason {
+    STORE_UNSUBSCRIBED,
+    STORE_CLOSED,     /* his connection ended */
+    STORE_TIMED_OUT,  /* it did not answer a ping, or read too slowly */
+    STORE_EDGE_LOST,  /* the edge that held it died */
+    STORE_TERMINATED, /* by the back end */
+};
+
+struct store_transition {
+    const char *id; /* unique; the same when it is told again */
+    enum store_transition_kind kind;
+    const char *app_id, *channel;
+    const char *user_id;      /* members; client events on presence channels; else NULL */
+    enum store_reason reason; /* STORE_MEMBER_REMOVED, STORE_VACATED */
+    uint64_t count;           /* STORE_COUNTED */
+    const char *payload;      /* STORE_CLIENT_EVENT: JSON text as it was noted; else NULL */
+    size_t payload_bytes;
+};
+
 /* Embedded by the caller. Fields marked (in) are set before store_subscribe(), the rest is the store's. */
 struct store_subscription {
     /* (in) Told once, unless store_unsubscribe() comes first. On STORE_OK the roster is store_roster(channel)
@@ -66,6 +104,7 @@ struct store_subscription {
     void (*done)(struct store_subscription *subscription, enum store_result result, struct frame *cached);
     struct store_channel *channel; /* set before done() and before store_subscribe() returns */
     struct member *member;         /* NULL for a watcher, and in channels without a roster */
+    enum store_reason reason;      /* (in) set before store_unsubscribe(); for webhooks */
     void *waits;                   /* what the store keeps while the answer is outstanding */
 };
 
@@ -88,6 +127,11 @@ struct store_observer {
     void (*event)(void *context, struct store_channel *channel, const struct store_event *event);
     /* The number of subscriptions in the fleet has changed; told only for channels without a roster. */
     void (*subscription_count)(void *context, struct store_channel *channel, uint64_t count);
+    /* The next transitions of a lane, oldest first, valid during the call; the lane's following ones come after
+     * store_transitions_done(). NULL: nobody wants them, and the store keeps none. */
+    void (*transitions)(void *context, unsigned lane, const struct store_transition *list, size_t count);
+    /* Another edge has the lane now: what is not done with is no longer ours. May be NULL. */
+    void (*lane_lost)(void *context, unsigned lane);
 };
 
 /* A publish. Fields marked (in) are the caller's, and stay untouched until done(). */
@@ -140,6 +184,9 @@ struct store_operations {
     void (*query_channels)(struct store *, struct store_query *);
     void (*query_channel)(struct store *, struct store_query *);
     void (*query_members)(struct store *, struct store_query *);
+    /* The two for webhooks. */
+    void (*note)(struct store *, const struct store_transition *);
+    void (*transitions_done)(struct store *, unsigned lane, const char *last_id);
     struct store_channel *(*find)(struct store *, const char *app_id, const char *channel);
     void (*free)(struct store *);
 };
@@ -195,6 +242,19 @@ static inline void store_query_channel(struct store *store, struct store_query *
 static inline void store_query_members(struct store *store, struct store_query *query)
 {
     store->operations->query_members(store, query);
+}
+
+/* Adds a client event or a cache miss to the transitions of its channel; id is the store's to give. What is noted while
+ * the shard is out of reach is lost: it is an event, not a state that could be told later. */
+static inline void store_note(struct store *store, const struct store_transition *transition)
+{
+    store->operations->note(store, transition);
+}
+
+/* All transitions of a lane up to this one are done with: delivered, or given up. */
+static inline void store_transitions_done(struct store *store, unsigned lane, const char *last_id)
+{
+    store->operations->transitions_done(store, lane, last_id);
 }
 
 /* The channel, if this edge has a subscription to it, else NULL. */

@@ -70,7 +70,10 @@ static void on_count(void *context, struct store_channel *channel, uint64_t coun
     note("%s=%ju ", channel->name, (uintmax_t)count);
 }
 
-static const struct store_observer observer = {on_added, on_removed, on_event, on_count};
+static const struct store_observer observer = {.member_added = on_added,
+    .member_removed = on_removed,
+    .event = on_event,
+    .subscription_count = on_count};
 
 static int set_up(void **state)
 {
