@@ -15,18 +15,6 @@ static void told_added(struct channel *channel, const struct member *member)
         store->observer.member_added(store->observer_context, &channel->shown, member);
 }
 
-static void take_out(struct channel *channel, struct member *member)
-{
-    const struct store *store = &channel->engine->store;
-    /* Out of the roster before anyone hears of it, and freed after: the observer may look at both. */
-    struct roster alone = {0};
-    HASH_DEL(channel->shown.roster.members, member);
-    HASH_ADD_KEYPTR(hh, alone.members, member->id, member->id_bytes, member);
-    if (store->observer.member_removed)
-        store->observer.member_removed(store->observer_context, &channel->shown, member);
-    roster_clear(&alone);
-}
-
 /* ---- removals that wait ---- */
 
 static struct missing *find_missing(struct channel *channel, const char *id, size_t id_bytes)
@@ -52,6 +40,19 @@ static void note_missing(struct channel *channel, const char *id, size_t id_byte
     missing->id_bytes = id_bytes;
     memcpy(missing->id, id, id_bytes);
     HASH_ADD_KEYPTR(hh, channel->missing, missing->id, missing->id_bytes, missing);
+}
+
+static void take_out(struct channel *channel, struct member *member)
+{
+    const struct store *store = &channel->engine->store;
+    forget_missing(channel, find_missing(channel, member->id, member->id_bytes));
+    /* Out of the roster before anyone hears of it, and freed after: the observer may look at both. */
+    struct roster alone = {0};
+    HASH_DEL(channel->shown.roster.members, member);
+    HASH_ADD_KEYPTR(hh, alone.members, member->id, member->id_bytes, member);
+    if (store->observer.member_removed)
+        store->observer.member_removed(store->observer_context, &channel->shown, member);
+    roster_clear(&alone);
 }
 
 /* ---- one user ---- */
@@ -81,11 +82,10 @@ static void hide(struct channel *channel, const char *id, size_t id_bytes, bool 
     }
     bool elsewhere = member->remote;
     member->remote = member->remote && !may_remove;
-    if (member->local)
-        return; /* our own are always in our view */
     if (may_remove || (own && !elsewhere)) {
         forget_missing(channel, find_missing(channel, id, id_bytes));
-        take_out(channel, member);
+        if (!member->local) /* our own are always in our view */
+            take_out(channel, member);
     } else {
         note_missing(channel, id, id_bytes);
     }
@@ -98,7 +98,6 @@ struct member *view_show_own(struct channel *channel, struct fact *fact)
         show(channel, fact->id, fact->id_bytes, fact->info, fact->info_bytes, false);
         member = roster_find(&channel->shown.roster, fact->id, fact->id_bytes);
     }
-    forget_missing(channel, find_missing(channel, fact->id, fact->id_bytes));
     return member;
 }
 

@@ -107,7 +107,10 @@ static inline void on_log(void *context, enum engine_level level, const char *ev
 static inline void edge_start_as(
     struct world *world, uv_loop_t *loop, struct edge *edge, const char *shard_name)
 {
-    static const struct store_observer observer = {on_added, on_removed, on_event, on_count};
+    static const struct store_observer observer = {.member_added = on_added,
+        .member_removed = on_removed,
+        .event = on_event,
+        .subscription_count = on_count};
     struct store_redis_shard shard = {.name = shard_name, .address = world->redis.address};
     struct store_redis_options options = {.cluster = "test",
         .prefix = "rollcall",
