@@ -52,10 +52,12 @@ bool mailbox_has_room(const struct mailbox *mailbox)
 
 static void post_pile(struct mailbox *mailbox, struct mail_queue *pile, size_t count)
 {
+    /* Counted before it can be taken: a receiver that subtracts first would make the count wrap, and the mailbox look
+     * full for a moment. */
+    atomic_fetch_add_explicit(&mailbox->waiting, count, memory_order_relaxed);
     uv_mutex_lock(&mailbox->lock);
     STAILQ_CONCAT(&mailbox->queue, pile);
     uv_mutex_unlock(&mailbox->lock);
-    atomic_fetch_add_explicit(&mailbox->waiting, count, memory_order_relaxed);
     uv_async_send(&mailbox->wake);
 }
 
