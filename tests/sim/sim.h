@@ -23,6 +23,8 @@ enum {
     PARTITIONS = 4,
     CHANNELS = 6, /* the first ROSTERS have one, the others are plain */
     ROSTERS = 4,
+    CAPPED = 3, /* the channel that takes CAP members at most */
+    CAP = 6,
     USERS = 8,
     CLIENTS = 48,
     OWNERS = 64, /* remembered per partition of a server */
@@ -135,6 +137,7 @@ struct edge {
     unsigned boot; /* index into sim.boots; 0: not running */
     struct engine *engine;
     int64_t paused_until_us;
+    bool retiring;
     struct link links[SHARDS];
     int64_t avoid_until_us[SERVERS];
     int64_t well_since_us; /* since when nothing was wrong with it or its links that may cost it its lease */
@@ -167,7 +170,9 @@ struct publish {
     struct sim *sim;
     struct frame *frame;
     char text[16];
-    bool accepted, used;
+    bool accepted;
+    bool cached;
+    int64_t accepted_us;
 };
 
 /* What the webhooks' receiver was told last of a user in a channel. */
@@ -182,6 +187,7 @@ struct excuses {
 enum fault_kind {
     FAULT_PAUSE,
     FAULT_CRASH,
+    FAULT_RETIRE,
     FAULT_CUT,
     FAULT_CUT_ALL,
     FAULT_CLOSE,
@@ -275,6 +281,8 @@ void scripts_load(struct server *server);
 extern const char *const channel_names[CHANNELS];
 void edge_start(struct edge *edge);
 void edge_crash(struct edge *edge);
+/* A planned stop: its clients go, and so does it, once its commands are answered. */
+void edge_retire(struct edge *edge);
 bool edge_is_running(const struct edge *edge);
 void clients_start(struct sim *sim);
 void clients_touch(struct sim *sim, bool come);
@@ -291,7 +299,7 @@ int channel_of(const char *name);
 struct watch {
     uint64_t changes;
     bool record_was_there;
-    bool victim_was_there;
+    bool victim_was_there, timeline_fits;
 };
 void watch_before(struct server *server, const struct message *request, struct watch *watch);
 void watch_after(struct sim *sim, struct server *server, const struct event *event, const struct watch *watch,
@@ -313,6 +321,10 @@ void copy_free(struct copy *copy);
 /* sim_settle.c: what must hold in the end; each fails the simulation when it does not. */
 void settle_check(struct sim *sim);
 void settle_check_events(struct sim *sim); /* of histories in which nothing went wrong: each event, once */
+
+/* sim_query.c: the questions of the HTTP API. */
+void query_check(
+    struct sim *sim); /* asks every edge everything, and compares with the truth; takes some time */
 
 /* sim_outbox.c: the receiver of webhooks. */
 void outbox_fetch(struct sim *sim); /* fetches what there is, from the servers that the majority names */

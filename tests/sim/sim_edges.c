@@ -12,6 +12,8 @@ const char *const channel_names[CHANNELS] = {
 
 static const char app[] = "app";
 
+enum { CACHE_MS = 4000 };
+
 int user_of(const char *id, size_t bytes)
 {
     return bytes == 2 && id[0] == 'u' && id[1] >= '0' && id[1] < '0' + USERS ? id[1] - '0' : -1;
@@ -39,7 +41,7 @@ uint32_t view_mask(const struct store_channel *channel)
 
 bool edge_is_running(const struct edge *edge)
 {
-    return edge->engine && edge->sim->now_us >= edge->paused_until_us;
+    return edge->engine && !edge->retiring && edge->sim->now_us >= edge->paused_until_us;
 }
 
 uint32_t sim_truth(const struct sim *sim, unsigned channel)
@@ -73,9 +75,27 @@ static void say_mask(char text[USERS + 1], uint32_t mask)
     text[USERS] = '\0';
 }
 
+/* In a history without faults: the last event that was to be cached, unless it or a newer one is just on its way. */
+static void check_cached(struct sim *sim, unsigned channel, const struct frame *cached)
+{
+    const struct publish *last = NULL;
+    for (unsigned n = 0; n < sim->publish_count; n++) {
+        const struct publish *each = &sim->publishes[n];
+        if (each->cached && !strcmp(each->publish.channel, channel_names[channel]))
+            last = each;
+    }
+    if (!last || !last->accepted || sim->fault_kinds)
+        return;
+    int64_t age_ms = (sim->now_us - last->accepted_us) / 1000;
+    if (age_ms > 100 && age_ms < CACHE_MS - 200 && (!cached || strcmp(cached->text, last->text)))
+        sim_fail(sim, "%s has %s cached, a subscriber gets %s", channel_names[channel], last->text,
+            cached ? cached->text : "nothing");
+    if (age_ms > CACHE_MS + 200 && cached)
+        sim_fail(sim, "a subscriber of %s gets %s, which is too old", channel_names[channel], cached->text);
+}
+
 static void on_done(struct store_subscription *subscription, enum store_result result, struct frame *cached)
 {
-    (void)cached;
     struct client *client = (struct client *)((char *)subscription - offsetof(struct client, subscription));
     struct sim *sim = client->edge->sim;
     unsigned number = (unsigned)(client - sim->clients);
@@ -84,10 +104,13 @@ static void on_done(struct store_subscription *subscription, enum store_result r
         return;
     }
     if (result != STORE_OK) {
+        if (result != STORE_FULL || client->channel != CAPPED)
+            sim_fail(sim, "client %u is refused: %d", number, result);
         sim_trace(sim, "client %u: refused (%d)", number, result);
         client->state = CLIENT_FREE;
         return;
     }
+    check_cached(sim, client->channel, cached);
     client->state = CLIENT_READY;
     client->ready_us = sim->now_us;
     client->ready_serial = sim->publish_count;
@@ -239,6 +262,7 @@ void edge_start(struct edge *edge)
     edge->boot = ++sim->boot_count;
     sim->boots[edge->boot].edge = edge->number;
     edge->paused_until_us = 0;
+    edge->retiring = false;
     edge->well_since_us = sim->now_us;
     memset(edge->count_told, 0, sizeof(edge->count_told));
     sim_trace(sim, "edge %u starts (boot %u)", edge->number, edge->boot);
@@ -273,6 +297,41 @@ void edge_crash(struct edge *edge)
     }
 }
 
+static void on_retired(struct sim *sim, struct event *event)
+{
+    struct edge *edge = event->edge;
+    if (!edge->engine || edge->boot != event->boot)
+        return;
+    if (engine_in_flight(edge->engine) && event->number < 20) {
+        struct event *again = sim_later(sim, sim->now_us + 50000, on_retired);
+        again->edge = edge;
+        again->boot = event->boot;
+        again->number = event->number + 1;
+        return;
+    }
+    edge_crash(edge);
+}
+
+void edge_retire(struct edge *edge)
+{
+    struct sim *sim = edge->sim;
+    if (!edge_is_running(edge) || edge->retiring)
+        return;
+    sim_trace(sim, "edge %u retires", edge->number);
+    edge->retiring = true;
+    engine_retire(edge->engine, HEARTBEAT_MS);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        struct client *client = &sim->clients[i];
+        if (client->state == CLIENT_FREE || client->edge != edge)
+            continue;
+        client->state = CLIENT_FREE;
+        store_unsubscribe(engine_store(edge->engine), &client->subscription);
+    }
+    struct event *event = sim_later(sim, sim->now_us + 50000, on_retired);
+    event->edge = edge;
+    event->boot = edge->boot;
+}
+
 /* Clients. */
 
 /* user: -1 for a watcher, and in channels without a roster. */
@@ -290,7 +349,8 @@ static void enter(
     }
     sim_trace(sim, "client %u (%s) subscribes to %s on edge %u", (unsigned)(client - sim->clients),
         user_number >= 0 ? id : "watcher", channel_names[channel], edge->number);
-    struct store_channel_options options = {.roster = channel < ROSTERS};
+    struct store_channel_options options = {
+        .roster = channel < ROSTERS, .members_max = channel == CAPPED ? CAP : 0};
     store_subscribe(engine_store(edge->engine), app, channel_names[channel], options,
         user_number >= 0 ? &user : NULL, &client->subscription);
 }
@@ -319,6 +379,7 @@ static void on_published(struct store_publish *publish, enum store_result result
 {
     struct publish *mine = (struct publish *)((char *)publish - offsetof(struct publish, publish));
     mine->accepted = result == STORE_OK;
+    mine->accepted_us = mine->sim->now_us;
     sim_trace(mine->sim, "publish of %s: %d", mine->text, result);
 }
 
@@ -329,11 +390,12 @@ static void publish(struct sim *sim, struct edge *edge)
     unsigned number = sim->publish_count++;
     struct publish *mine = &sim->publishes[number];
     mine->sim = sim;
-    mine->used = true;
     int size = snprintf(mine->text, sizeof(mine->text), "m%u", number);
+    mine->cached = sim_chance(sim, 40);
     mine->publish = (struct store_publish){
         .app_id = app,
         .channel = channel_names[sim_draw(sim, CHANNELS)],
+        .cache_ttl_ms = mine->cached ? CACHE_MS : 0,
         .local_suffices = sim_chance(sim, 50),
         .done = on_published,
     };

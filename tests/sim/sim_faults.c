@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const fault_names[FAULT_KINDS] = {"pause", "crash", "cut", "cut-all", "close", "close-bus",
-    "silent-bus", "drop", "flush", "restart-empty", "restart-old", "rollback", "failover", "split", "reroute",
-    "clock", "junk", "out-of-memory", "script-flush", "stall", "no-replicas", "outage", "latency"};
+const char *const fault_names[FAULT_KINDS] = {"pause", "crash", "retire", "cut", "cut-all", "close",
+    "close-bus", "silent-bus", "drop", "flush", "restart-empty", "restart-old", "rollback", "failover",
+    "split", "reroute", "clock", "junk", "out-of-memory", "script-flush", "stall", "no-replicas", "outage",
+    "latency"};
 
 struct copy *copy_take(const struct server *server)
 {
@@ -72,6 +73,16 @@ static void crash(struct sim *sim)
     sim->excuses.crash = true;
     edge_crash(edge);
     end_later(sim, draw_length_us(sim), on_reboot)->edge = edge;
+}
+
+static void retire(struct sim *sim)
+{
+    struct edge *edge = draw_edge(sim);
+    if (!edge_is_running(edge))
+        return;
+    sim->excuses.crash = true;
+    edge_retire(edge);
+    end_later(sim, sim_between(sim, 1200000, LEASE_MS * 2000), on_reboot)->edge = edge;
 }
 
 static void pause_edge(struct sim *sim)
@@ -432,7 +443,9 @@ static void forget_scripts(struct sim *sim)
 static void stall(struct sim *sim)
 {
     struct server *server = draw_master(sim);
-    server->stalled_until_us = sim->now_us + draw_length_us(sim);
+    int64_t until_us = sim->now_us + draw_length_us(sim);
+    if (server->stalled_until_us < until_us)
+        server->stalled_until_us = until_us;
     trace_server(sim, server, "stalls");
 }
 
@@ -477,9 +490,10 @@ static void write_junk(struct sim *sim)
     sim->excuses.junk_us = sim->now_us;
 }
 
-static void (*const runs[FAULT_KINDS])(struct sim *sim) = {pause_edge, crash, cut, cut_all, close_link,
-    close_bus, silence_bus, drop_messages, flush, restart_empty, restart_old, rollback, failover, split,
-    reroute, step_clock, write_junk, use_up_memory, forget_scripts, stall, lose_replicas, outage, slow_down};
+static void (*const runs[FAULT_KINDS])(struct sim *sim) = {pause_edge, crash, retire, cut, cut_all,
+    close_link, close_bus, silence_bus, drop_messages, flush, restart_empty, restart_old, rollback, failover,
+    split, reroute, step_clock, write_junk, use_up_memory, forget_scripts, stall, lose_replicas, outage,
+    slow_down};
 
 static void on_fault(struct sim *sim, struct event *event)
 {

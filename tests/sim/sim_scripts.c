@@ -72,7 +72,6 @@ static bool mutate(const char *mutation)
     bool known = false;
     for (size_t i = 0; names[i]; i++)
         known = known || !strcmp(names[i], mutation);
-    taken_out = mutation;
     for (size_t i = 0; i < sizeof(replacements) / sizeof(*replacements); i++) {
         const struct replacement *each = &replacements[i];
         if (strcmp(each->mutation, mutation))
@@ -92,8 +91,11 @@ static bool mutate(const char *mutation)
 
 bool scripts_prepare(const char *mutation)
 {
-    for (int s = 0; s < SCRIPT_COUNT; s++)
+    taken_out = mutation;
+    for (int s = 0; s < SCRIPT_COUNT; s++) {
+        free(prepared[s].text);
         prepared[s].text = fake_copy(script_texts[s].text, script_texts[s].bytes);
+    }
     if (mutation && !mutate(mutation))
         return false;
     struct fake_redis *redis = fake_redis_new(1);

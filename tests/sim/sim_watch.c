@@ -60,6 +60,8 @@ void watch_before(struct server *server, const struct message *request, struct w
     char **argv = arguments(request);
     const struct entry *incarnation = record_field(server, request->argv[0], argv[2], "i");
     watch->record_was_there = incarnation && !strcmp(incarnation->value, argv[3]);
+    const struct entry *timeline = field_of(server, request->argv[0], "t");
+    watch->timeline_fits = timeline && !strcmp(timeline->value, argv[1]);
     if (request->script == SCRIPT_REAP)
         watch->victim_was_there = record_field(server, request->argv[0], argv[4], "i") != NULL;
 }
@@ -83,6 +85,8 @@ static void check_stamp(
             server->number, server->shard);
     if (fake_redis_is_replica(server->redis))
         sim_fail(sim, "%s has changed a replica", name);
+    if (names_caller(request->script) && !watch->timeline_fits && !server->junk)
+        sim_fail(sim, "%s of another timeline has changed something", name);
     if (names_caller(request->script) && !watch->record_was_there && !server->junk)
         sim_fail(
             sim, "%s of owner %s, who has no record, has changed something", name, arguments(request)[2]);
@@ -253,6 +257,15 @@ void watch_keys(struct sim *sim, struct server *server)
 
 /* A fact was true of the incarnation it names. */
 
+static void check_cap(struct sim *sim, const struct key *key, int channel)
+{
+    unsigned users = 0;
+    for (const struct entry *entry = key->entries; entry; entry = entry->hh.next)
+        users += entry->name[0] == 'u';
+    if (channel == CAPPED && !sim->fault_kinds && users > CAP)
+        sim_fail(sim, "%s has %u members, and %d is the most", channel_names[channel], users, CAP);
+}
+
 static void check_member(struct sim *sim, struct server *server, struct partition_seen *seen, int channel,
     const struct entry *entry)
 {
@@ -280,6 +293,7 @@ void watch_rosters(struct sim *sim, struct server *server)
         int channel = colon ? channel_of(colon + 1) : -1;
         if (channel < 0 || channel >= ROSTERS || partition == PARTITIONS || !strstr(key->name, "}:r:"))
             continue;
+        check_cap(sim, key, channel);
         for (const struct entry *entry = key->entries; entry; entry = entry->hh.next) {
             if (entry->name[0] == 'u')
                 check_member(sim, server, &server->seen.partition[partition], channel, entry);

@@ -110,6 +110,7 @@ static void settle(struct sim *sim)
     else if (sim->fault_kinds & 1u << FAULT_DROP)
         find_lost_messages(sim);
     settle_check(sim);
+    query_check(sim);
     if (!sim->fault_kinds)
         settle_check_events(sim);
     run_for(sim, OUTBOX_MS);
@@ -123,6 +124,7 @@ static void finish(struct sim *sim)
     clients_close_all(sim);
     run_for(sim, BOUND_MS);
     settle_check(sim);
+    query_check(sim);
 }
 
 static void clean_up(struct sim *sim)
@@ -242,7 +244,7 @@ static struct command_line parse(int argc, char **argv)
         else
             i++;
     }
-    if (!line.jobs || line.last < line.first)
+    if (!line.jobs || line.last < line.first || (line.expect_failure && !line.options.mutation))
         usage();
     return line;
 }
@@ -293,20 +295,42 @@ static bool play_all(const struct command_line *line)
     return failed;
 }
 
+/* One of the seeds must fail, and must hold when nothing is taken out: else something else is wrong. */
+static int expect_failure(const struct command_line *line)
+{
+    struct sim_result result;
+    uint64_t seed = line->first;
+    while (seed <= line->last && sim_play(seed, &line->options, &result))
+        seed++;
+    if (seed > line->last) {
+        printf("%s is not missed in %" PRIu64 " histories\n", line->options.mutation, seed - line->first);
+        return 1;
+    }
+    report(line, seed, &result);
+    struct sim_options whole = line->options;
+    whole.mutation = NULL;
+    if (!scripts_prepare(NULL) || !sim_play(seed, &whole, &result)) {
+        printf("with nothing taken out it fails as well: %s\n", result.failure);
+        return 1;
+    }
+    printf("without %s, history %" PRIu64 " of %" PRIu64 " fails; with it, it holds\n",
+        line->options.mutation, seed - line->first + 1, line->last - line->first + 1);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line = parse(argc, argv);
     if (!scripts_prepare(line.options.mutation))
         return 2;
-    struct timespec start_time, end_time;
-    clock_gettime(CLOCK_MONOTONIC, &start_time);
+    if (line.expect_failure)
+        return expect_failure(&line);
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
     bool failed = play_all(&line);
-    clock_gettime(CLOCK_MONOTONIC, &end_time);
-    double seconds =
-        (double)(end_time.tv_sec - start_time.tv_sec) + (double)(end_time.tv_nsec - start_time.tv_nsec) / 1e9;
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    double seconds = (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
     printf("%" PRIu64 " seeds in %.1f s%s: %s\n", line.last - line.first + 1, seconds,
         line.options.mutation ? ", mutated" : "", failed ? "failed" : "all hold");
-    if (line.expect_failure)
-        return failed ? 0 : 1;
     return failed ? 1 : 0;
 }
