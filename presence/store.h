@@ -128,7 +128,7 @@ struct store_observer {
     /* The number of subscriptions in the fleet has changed; told only for channels without a roster. */
     void (*subscription_count)(void *context, struct store_channel *channel, uint64_t count);
     /* The next transitions of a lane, oldest first, valid during the call; the lane's following ones come after
-     * store_transitions_done(). NULL: nobody wants them, and the store keeps none. */
+     * store_transitions_done() or store_transitions_more(). NULL: nobody wants them, and the store keeps none. */
     void (*transitions)(void *context, unsigned lane, const struct store_transition *list, size_t count);
     /* Another edge has the lane now: what is not done with is no longer ours. May be NULL. */
     void (*lane_lost)(void *context, unsigned lane);
@@ -184,9 +184,10 @@ struct store_operations {
     void (*query_channels)(struct store *, struct store_query *);
     void (*query_channel)(struct store *, struct store_query *);
     void (*query_members)(struct store *, struct store_query *);
-    /* The two for webhooks. */
+    /* For webhooks. A store without transitions_more tells no more before it is done with. */
     void (*note)(struct store *, const struct store_transition *);
     void (*transitions_done)(struct store *, unsigned lane, const char *last_id);
+    void (*transitions_more)(struct store *, unsigned lane);
     struct store_channel *(*find)(struct store *, const char *app_id, const char *channel);
     void (*free)(struct store *);
 };
@@ -255,6 +256,14 @@ static inline void store_note(struct store *store, const struct store_transition
 static inline void store_transitions_done(struct store *store, unsigned lane, const char *last_id)
 {
     store->operations->transitions_done(store, lane, last_id);
+}
+
+/* Asks for the lane's transitions after the last ones that were told, although not all of those are done with: one
+ * slow receiver must not hold up the others. They are told at once, or when there are some. */
+static inline void store_transitions_more(struct store *store, unsigned lane)
+{
+    if (store->operations->transitions_more)
+        store->operations->transitions_more(store, lane);
 }
 
 /* The channel, if this edge has a subscription to it, else NULL. */
