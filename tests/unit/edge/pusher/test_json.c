@@ -34,8 +34,8 @@ static void objects_are_accepted(void **state)
         "{}", " \t\r\n{ } \n", "{\"\":0}", "{\"a\":-0,\"b\":-0.5e+10,\"c\":1E9,\"d\":0.1,\"e\":10}",
         "{\"a\":[],\"b\":[1 , [2],{}],\"c\":{\"d\":{}}}", "{\"a\":true,\"b\":false,\"c\":null}",
         "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\ud83d\\ude00\\ud800\"}",
-        "{\"a\":\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf"
-        "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
+        ("{\"a\":\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf"
+         "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}"),
         "{\"same\":1,\"same\":2}", /* nobody asked for it */
     };
     (void)state;
