@@ -148,8 +148,9 @@ export class RedisProcess {
         return (await this.control()).call(...words);
     }
 
-    async role() {
-        return (await this.ask('ROLE'))[0];
+    /* null while it does not answer (or has just thrown everyone out, as at a failover). */
+    role() {
+        return this.ask('ROLE').then(([role]) => role, () => null);
     }
 
     async info(section) {
@@ -213,7 +214,7 @@ class Shard {
     /* The instance that the Sentinels should name. */
     async master() {
         for (const instance of this.instances) {
-            const role = await instance.role().catch(() => null);
+            const role = await instance.role();
             if (role === 'master')
                 return instance;
         }
@@ -299,7 +300,7 @@ export class RedisFleet {
         const instance = await shard.master();
         return (await instance.keys()).filter((key) => {
             const partition = key.match(/^rollcall:\{(\d+)\}/);
-            return partition ? Number(partition[1]) % this.shards.length !== index : key !== 'rollcall:shard';
+            return partition ? Number(partition[1]) % this.shards.length !== index : key !== 'rollcall:shard' && key !== 'rollcall:test';
         });
     }
 

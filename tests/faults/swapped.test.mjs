@@ -1,0 +1,40 @@
+/* Shards at fixed addresses, behind proxies that someone swaps: nothing of one may land in the other. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Proxy } from '../support/proxy.mjs';
+import { BOUND, Scene } from '../support/scene.mjs';
+
+/* With one password even AUTH does not tell the shards apart; only the stamps do. */
+for (const sharedPassword of [false, true])
+    for (const how of ['swap', 'move'])
+        test(`proxies of two shards are swapped (${how === 'swap' ? 'under open connections' : 'with a cut'}), `
+            + `${sharedPassword ? 'one password for both' : 'a password for each'}`, { timeout: 100_000 }, async (t) => {
+            const scene = new Scene('Swapped', { sharedPassword, replicas: 0, sentinelCount: 0, minReplicas: 0 });
+            const proxies = [];
+            scene.redisConfig = () => ({
+                cluster: 'test',
+                shards: scene.fleet.shards.map(({ name, user, password }, i) =>
+                    ({ name, username: user, password, address: `127.0.0.1:${proxies[i].port}` })),
+            });
+            try {
+                await scene.begin(async () => {
+                    for (const shard of scene.fleet.shards)
+                        proxies.push(await new Proxy(shard.instances[0].port).listen());
+                });
+                const [one, two] = scene.fleet.shards.map((shard) => shard.instances[0].port);
+                proxies[0][how](two);
+                proxies[1][how](one);
+                await scene.alarm(/"redis\.(quarantine|master)".*(NOAUTH|WRONGPASS|NOPERM|this is shard)/);
+                await new Promise((resolve) => setTimeout(resolve, 3000)); /* long enough for the retries of both links */
+                scene.crowd.assertClean();
+                proxies[0][how](one);
+                proxies[1][how](two);
+                t.diagnostic(await scene.rightWithin(BOUND + 2000, 'after the addresses were put right')); /* a quarantine is 2 s */
+                await scene.end();
+                assert.deepEqual(scene.stray, []);
+            } finally {
+                await scene.close();
+                proxies.forEach((proxy) => proxy.close());
+            }
+        });

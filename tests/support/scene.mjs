@@ -1,0 +1,180 @@
+/* A fleet in a fault: Redis under Sentinel, three edges, people who come and go, and the oracle that knows who is where.
+ * Time is scaled: H is half a second. */
+
+import assert from 'node:assert/strict';
+import { Crowd } from './crowd.mjs';
+import { RedisFleet } from './redis.mjs';
+import { startServer, temporaryFolder } from './server.mjs';
+import { Timeline } from './timeline.mjs';
+import { until } from './wait.mjs';
+
+export const H = 500, L = 2000, S = 3000;
+export const POLL = H * 4 / 5;
+export const BOUND = L + 2 * H + 1000; /* removals after a loss wait L + H on the lease clock; the rest is the machine's */
+const RATE = 200;
+export const channels = Array.from({ length: 12 }, (_, i) => `presence-room-${i}`);
+export const presence = {
+    store: 'redis', heartbeat_ms: H, lease_ms: L, scrub_ms: S, data_ttl_ms: 60_000, partitions: 8, retire_grace_ms: 0,
+};
+
+export const app = { id: '7', key: 'test-key', secret: 'test-secret', limits: { presence_members: 0 } };
+
+/* The fleet, its edges and their people, and what is the same in both variants. */
+export class Scene {
+    constructor(title, options = {}) {
+        this.timeline = new Timeline(title);
+        this.fleet = new RedisFleet({ downAfter: 3 * H, ...options });
+        this.crowd = new Crowd();
+        this.stateDir = temporaryFolder();
+        this.edges = [];
+        this.stray = [];
+    }
+
+    startEdge(name, sentinels, edge = {}) {
+        return startServer({
+            edge: { name, workers: 1, state_dir: this.stateDir, messages_per_second: 0, ...edge }, apps: [app], presence,
+            redis: this.redisConfig?.() ?? this.fleet.redisConfig({ sentinels }),
+        });
+    }
+
+    /* prepare: what has to be there before the edges start. */
+    async begin(prepare = () => {}) {
+        await this.fleet.start();
+        await prepare();
+        [this.first, this.second] = this.fleet.shards;
+        [this.broken] = this.fleet.sentinels;
+        this.edges = await Promise.all(['a', 'b', 'c'].map((name) => this.startEdge(name)));
+        await Promise.all(this.edges.map((edge, i) => this.populate(edge, i)));
+        await this.crowd.exact(5000);
+        await this.crowd.apiExact(this.edges, 2000);
+        await this.calm();
+        this.bytes = await this.bytesAtRest();
+        this.watchKeys();
+        this.startChurn();
+        this.timeline.add('presence state lives in Redis, over several shards, each with replicas; Sentinel does failover',
+            `2 shards with 2 replicas each, 3 Sentinels, 3 edges, ${this.crowd.people.length} clients in ${channels.length} rooms, `
+            + `${RATE} joins and leaves a second`);
+    }
+
+    /* A dataset that has just been stamped makes removals wait like one that has lost something. */
+    calm() {
+        return until(async () => {
+            const samples = await Promise.all(this.edges.map((edge) => edge.metrics()));
+            return samples.every((all) => [...all].every(([name, value]) => !name.includes('removals_wait') || value === 0));
+        }, 'removals not to wait any more');
+    }
+
+    async populate(edge, i) {
+        const stayer = await this.crowd.add(edge, `stays-${i}`);
+        const both = await this.crowd.add(edge, 'is-on-every-edge');
+        await Promise.all(channels.flatMap((channel) => [stayer.join(channel), both.join(channel)]));
+        for (let k = 0; k < 10; k++)
+            await this.crowd.add(edge, `churns-${i}-${k}`);
+    }
+
+    startChurn() {
+        this.running = this.crowd.churn(this.crowd.people.filter((person) => person.id.startsWith('churns')), channels, RATE);
+    }
+
+    /* While all this goes on, the masters' keys are looked at. */
+    watchKeys() {
+        this.watch = setInterval(async () => {
+            for (const shard of this.fleet.shards)
+                this.stray.push(...await this.fleet.strayKeys(shard).catch(() => []));
+        }, 300);
+    }
+
+    /* Stops the churn for a moment, and says how long it took until every client and every edge's API was right. */
+    async rightWithin(ms, what) {
+        this.running.stop();
+        const clients = await this.crowd.exact(ms, `the rosters to be right ${what}`);
+        const api = await this.crowd.apiExact(this.edges, ms);
+        this.crowd.assertClean();
+        this.startChurn();
+        return `every roster of every client right after ${clients} ms, the API of every edge after ${api} ms`;
+    }
+
+    /* The same crowd, everyone at rest: churners out of all rooms. What emptied rooms leave behind stays for 2 S. */
+    async bytesAtRest() {
+        for (const person of this.crowd.people.filter(({ id }) => id.startsWith('churns')))
+            [...person.joined].forEach((channel) => person.leave(channel));
+        await this.crowd.exact(BOUND);
+        return Promise.all(this.fleet.shards.map((shard) => this.fleet.keyBytes(shard)));
+    }
+
+    /* An edge is stopped and started again with the broken Sentinel first in its list; its people come back. */
+    async restart(i) {
+        this.running.stop();
+        const edge = this.edges[i];
+        const people = this.crowd.people.filter((person) => person.edge === edge);
+        const back = people.map(({ id, joined }) => ({ id, rooms: id.startsWith('churns') ? [] : [...joined] }));
+        people.forEach((person) => person.close());
+        this.crowd.people = this.crowd.people.filter((person) => person.edge !== edge);
+        await edge.stop();
+        this.edges[i] = await this.startEdge('abc'[i], [this.broken, ...this.fleet.sentinels.filter((one) => one !== this.broken)]);
+        for (const { id, rooms } of back) {
+            const person = await this.crowd.add(this.edges[i], id);
+            await Promise.all(rooms.map((channel) => person.join(channel)));
+        }
+        this.startChurn();
+    }
+
+    /* Does something bad to the first shard while people come and go, until its new master takes writes; then everything
+     * has to be right within the bound. Gives how long that took. */
+    async through(what, fault) {
+        await fault();
+        const began = Date.now();
+        const shard = this.first;
+        const heir = await until(() => this.writable(shard), `a master of ${shard.name} that takes writes, after ${what}`, 40_000);
+        const writable = Date.now() - began;
+        this.running.stop();
+        const took = await this.crowd.exact(BOUND, `the rosters to be right after ${what}`);
+        await this.crowd.apiExact(this.edges, BOUND);
+        this.crowd.assertClean();
+        this.startChurn();
+        return { heir, words: `${what}: writes again after ${writable} ms, exact ${took} ms later` };
+    }
+
+    /* The master that takes writes and that the Sentinels name. */
+    async writable(shard) {
+        for (const instance of shard.instances) {
+            const took = await instance.role().then((role) => role === 'master'
+                && instance.ask('SET', 'rollcall:test', '1', 'PX', '100')).catch(() => false);
+            if (took)
+                return instance;
+        }
+        return null;
+    }
+
+    /* All edges say so, in their logs, in words that fit. */
+    async alarm(pattern) {
+        const began = Date.now();
+        await Promise.all(this.edges.map((edge) => edge.logged(pattern)));
+        return Date.now() - began;
+    }
+
+    async end() {
+        this.running.stop();
+        clearInterval(this.watch);
+        const bytes = await this.bytesAtRest();
+        await until(async () => (await this.grown()) <= 0.05, `the memory to be back (${this.bytes} bytes before)`, 2 * S + 5000);
+        const now = await Promise.all(this.fleet.shards.map((shard) => this.fleet.keyBytes(shard)));
+        this.timeline.add('14:25 all Redis processes move to machines with more memory',
+            `keys take ${this.bytes.join(' + ')} bytes before, ${bytes.join(' + ')} right after, ${now.join(' + ')} at rest`);
+        this.crowd.assertClean();
+    }
+
+    async grown() {
+        const now = await Promise.all(this.fleet.shards.map((shard) => this.fleet.keyBytes(shard)));
+        return Math.max(...now.map((bytes, i) => Math.abs(bytes - this.bytes[i]) / this.bytes[i]));
+    }
+
+    async close() {
+        this.running?.stop();
+        clearInterval(this.watch);
+        this.crowd.close();
+        for (const edge of this.edges)
+            await edge.stop();
+        await this.fleet.stop();
+    }
+}
