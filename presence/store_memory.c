@@ -1,5 +1,7 @@
 #include "presence/store_memory.h"
 
+#include "presence/transitions_memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,7 @@ struct memory_store {
     uint64_t (*now_ms)(void);
     struct memory_channel *index;
     struct memory_channel_queue cached;
+    struct transitions_memory *transitions; /* NULL: nobody wants them */
 };
 
 static struct memory_store *memory_of(struct store *store)
@@ -85,11 +88,50 @@ static struct frame *cached_event(struct memory_store *store, struct memory_chan
     return channel->cached;
 }
 
+/* ---- transitions ---- */
+
+static void add_transition(struct memory_store *store, struct memory_channel *channel,
+    enum store_transition_kind kind, const struct member *member, enum store_reason reason)
+{
+    if (!store->transitions)
+        return;
+    transitions_memory_add(store->transitions, &(struct store_transition){
+                                                   .kind = kind,
+                                                   .app_id = channel->base.app_id,
+                                                   .channel = channel->base.name,
+                                                   .user_id = member ? member->id : NULL,
+                                                   .reason = reason,
+                                                   .count = channel->subscriptions,
+                                               });
+}
+
+/* Of a subscription that has just been added. */
+static void note_arrival(
+    struct memory_store *store, struct memory_channel *channel, const struct member *member)
+{
+    if (channel->subscriptions == 1)
+        add_transition(store, channel, STORE_OCCUPIED, NULL, 0);
+    if (member && member->local == 1)
+        add_transition(store, channel, STORE_MEMBER_ADDED, member, 0);
+}
+
+/* Of a subscription that is counted no more; `member` is about to lose it. */
+static void note_departure(struct memory_store *store, struct memory_channel *channel,
+    const struct member *member, enum store_reason reason)
+{
+    if (member && member->local == 1)
+        add_transition(store, channel, STORE_MEMBER_REMOVED, member, reason);
+    if (channel->subscriptions == 0)
+        add_transition(store, channel, STORE_VACATED, NULL, reason);
+}
+
 static void tell_subscription_count(struct memory_store *store, struct memory_channel *channel)
 {
-    if (!channel->base.has_roster)
-        store->base.observer.subscription_count(
-            store->base.observer_context, &channel->base, channel->subscriptions);
+    if (channel->base.has_roster)
+        return;
+    add_transition(store, channel, STORE_COUNTED, NULL, 0);
+    store->base.observer.subscription_count(
+        store->base.observer_context, &channel->base, channel->subscriptions);
 }
 
 /* The member for a user, new or not; STORE_FULL leaves the roster as it was. */
@@ -138,6 +180,7 @@ static void memory_subscribe(struct store *base, const char *app_id, const char 
         }
     }
     channel->subscriptions++;
+    note_arrival(store, channel, subscription->member);
     subscription->done(subscription, STORE_OK, cached_event(store, channel));
     tell_subscription_count(store, channel);
 }
@@ -147,6 +190,7 @@ static void memory_unsubscribe(struct store *base, struct store_subscription *su
     struct memory_store *store = memory_of(base);
     struct memory_channel *channel = (struct memory_channel *)subscription->channel;
     channel->subscriptions--;
+    note_departure(store, channel, subscription->member, subscription->reason);
     if (subscription->member)
         leave(store, channel, subscription->member);
     else
@@ -258,7 +302,28 @@ static void memory_free(struct store *base)
         roster_clear(&channel->base.roster);
         free(channel);
     }
+    if (store->transitions)
+        transitions_memory_free(store->transitions);
     free(store);
+}
+
+static void memory_note(struct store *base, const struct store_transition *transition)
+{
+    struct memory_store *store = memory_of(base);
+    if (store->transitions)
+        transitions_memory_add(store->transitions, transition);
+}
+
+static void memory_transitions_done(struct store *base, unsigned lane, const char *last_id)
+{
+    (void)lane; /* there is one */
+    transitions_memory_done(memory_of(base)->transitions, last_id);
+}
+
+static void memory_transitions_more(struct store *base, unsigned lane)
+{
+    (void)lane;
+    transitions_memory_done(memory_of(base)->transitions, NULL);
 }
 
 static const struct store_operations memory_operations = {
@@ -268,6 +333,9 @@ static const struct store_operations memory_operations = {
     .query_channels = memory_query_channels,
     .query_channel = memory_query_channel,
     .query_members = memory_query_members,
+    .note = memory_note,
+    .transitions_done = memory_transitions_done,
+    .transitions_more = memory_transitions_more,
     .find = memory_find,
     .free = memory_free,
 };
@@ -285,10 +353,25 @@ struct store *store_memory_new(
     };
     store->now_ms = now_ms;
     TAILQ_INIT(&store->cached);
+    if (observer->transitions)
+        store->transitions = transitions_memory_new(&store->base, now_ms);
     return &store->base;
 }
 
 size_t store_memory_channels(struct store *store)
 {
     return HASH_COUNT(memory_of(store)->index);
+}
+
+void store_memory_tick(struct store *base)
+{
+    struct memory_store *store = memory_of(base);
+    if (store->transitions)
+        transitions_memory_tick(store->transitions);
+}
+
+uint64_t store_memory_transitions_dropped(struct store *base)
+{
+    struct memory_store *store = memory_of(base);
+    return store->transitions ? transitions_memory_dropped(store->transitions) : 0;
 }

@@ -10,3 +10,10 @@ struct store *store_memory_new(
 
 /* How many channels it keeps, for tests of its bounds. */
 size_t store_memory_channels(struct store *store);
+
+/* Tells the observer of the transitions that have waited long enough; call it some ten times a second, when
+ * observer.transitions is set. They are all of lane 0. */
+void store_memory_tick(struct store *store);
+
+/* How many transitions were dropped because nobody took them (presence/transitions_memory.h). */
+uint64_t store_memory_transitions_dropped(struct store *store);
