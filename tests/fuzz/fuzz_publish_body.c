@@ -36,7 +36,7 @@ static void check_accepted(const struct event_list *list, size_t most)
             check(channel_bytes > strlen("#server-to-user-"));
         else
             check(channel_name_valid(item->channel, channel_bytes, limits.channel_name_chars));
-        check(!(item->info & ~(unsigned)(INFO_USER_COUNT | INFO_SUBSCRIPTION_COUNT)));
+        check(!(item->info & ~(unsigned)(INFO_ASKED | INFO_USER_COUNT | INFO_SUBSCRIPTION_COUNT)));
     }
 }
 
