@@ -406,6 +406,9 @@ void channel_unsubscribe(struct store *store, struct store_subscription *subscri
     subscription->waits = NULL;
     subscription->member = NULL;
     subscription->channel = NULL;
+    channel->number.reason = subscription->reason;
+    if (fact)
+        fact->reason = subscription->reason;
     leave(channel, fact);
     close_if_unused(channel);
     engine_leave(engine);

@@ -51,6 +51,8 @@ static const struct store_operations operations = {
     .query_channels = query_channels,
     .query_channel = query_channel,
     .query_members = query_members,
+    .note = lane_note,
+    .transitions_done = lane_done,
     .find = channel_find,
     .free = store_free_engine,
 };
@@ -88,6 +90,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     struct engine *engine = new_zeroed(sizeof *engine);
     engine->store = (struct store){&operations, *observer, observer_context};
     engine->options = *options;
+    engine->options.outbox |= observer->transitions != NULL;
     engine->options.prefix = new_copy(options->prefix, strlen(options->prefix));
     engine->options.cluster = new_copy(options->cluster, strlen(options->cluster));
     engine->options.edge_name = new_copy(options->edge_name, strlen(options->edge_name));
@@ -133,7 +136,7 @@ void engine_free(struct engine *engine)
     for (unsigned i = 0; i < engine->options.shard_count; i++)
         shard_lost(&engine->shards[i], NULL);
     for (unsigned i = 0; i < engine->options.partitions; i++)
-        writer_deinit(&engine->partitions[i]);
+        writer_deinit(&engine->partitions[i]), lane_deinit(&engine->partitions[i]);
     struct channel *channel, *next;
     HASH_ITER (hh, engine->channels, channel, next) {
         channel_free(channel);

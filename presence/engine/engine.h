@@ -10,11 +10,14 @@
  *            ▲             ▲           │ replies     │
  *            │ waiters     │ assert    ▼             │
  *        view.c ◀──────── partition.c (hello, heartbeat, reap), scrub.c
- *            ▲
+ *            ▲                          lane.c: transitions, for webhooks
  *        bus.c ◀── engine_bus_message
  *
  * Words: those of presence.md. A `fact` is a user or a number of subscriptions that this edge holds in a
  * channel. `wanted` is what the sockets say, `sent` what the last numbered batch says.
+ *
+ * The driver loads the scripts before engine_shard_up(), and says engine_bus_down() beside engine_shard_down(). An
+ * error NOSCRIPT is a reply like any other: the engine then asks for a reset.
  *
  * Thread: one. Calls of io never call the engine back; the store's callbacks may.
  */
@@ -76,9 +79,10 @@ struct engine_options {
     uint32_t lease_ms;     /* L 10000; at least 4 H */
     uint32_t scrub_ms;     /* S 60000 */
     uint32_t data_ttl_ms;  /* D 600000 */
-    uint32_t command_ms;   /* deadline of a command: 2000 */
-    uint32_t answer_ms;    /* a subscriber waits no longer for Redis: 1000 */
-    bool outbox;           /* keep transitions for webhooks */
+    uint32_t
+        command_ms; /* 2000: unanswered for so long, while Redis answers nothing else, the connection is given up */
+    uint32_t answer_ms; /* a subscriber waits no longer for Redis: 1000 */
+    bool outbox;        /* keep transitions; implied by an observer of them */
 };
 
 /* What happened so far; for metrics and tests. */

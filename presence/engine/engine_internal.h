@@ -37,14 +37,15 @@ struct fact {
     size_t id_bytes;
     char *info;
     size_t info_bytes;
-    uint32_t wanted;       /* subscriptions, answered or not; for the number: the number */
-    uint32_t sent;         /* as of the last numbered batch; 0 or 1 for a user */
-    uint32_t in_batches;   /* unacknowledged batches that name it */
-    uint64_t sent_serial;  /* serial of the command with the last of them */
-    uint64_t last_number;  /* number of that batch */
-    uint64_t target;       /* version at which a view shows it */
-    uint32_t acknowledged; /* what Redis has, as of the last answer */
-    bool accepted;         /* Redis has it, or a client was told so: the cap is not asked again */
+    enum store_reason reason; /* why the last subscription that ended did */
+    uint32_t wanted;          /* subscriptions, answered or not; for the number: the number */
+    uint32_t sent;            /* as of the last numbered batch; 0 or 1 for a user */
+    uint32_t in_batches;      /* unacknowledged batches that name it */
+    uint64_t sent_serial;     /* serial of the command with the last of them */
+    uint64_t last_number;     /* number of that batch */
+    uint64_t target;          /* version at which a view shows it */
+    uint32_t acknowledged;    /* what Redis has, as of the last answer */
+    bool accepted;            /* Redis has it, or a client was told so: the cap is not asked again */
     bool dirty;
 };
 
@@ -149,6 +150,14 @@ struct recent {
     size_t channel_bytes, user_bytes;
 };
 
+/* The delivery of a partition's transitions, if it is this edge that delivers them. */
+struct lane {
+    bool ours, given, asked; /* given: the observer has some and is not done */
+    struct args ids;         /* of those given: what the observer calls it, what Redis calls it, … */
+    char done[48];           /* Redis may forget up to this one; "" */
+    uint64_t next_ms;        /* ask again */
+};
+
 struct partition {
     struct engine *engine;
     struct shard *shard;
@@ -180,6 +189,7 @@ struct partition {
     uint32_t held_sent; /* channels with facts_sent */
     uint64_t victims[VICTIMS_MAX];
     STAILQ_HEAD(recents, recent) recents;
+    struct lane lane;
     bool retired;
 };
 
@@ -357,6 +367,13 @@ void publish_event(struct store *store, struct store_publish *publish);
 /* An event that came over the bus. */
 void publish_deliver(struct channel *channel, const struct wire_event *event);
 void publish_deinit(struct engine *engine);
+
+/* ---- lane.c ---- */
+void lane_tick(struct partition *partition);
+void lane_lost(struct partition *partition);
+void lane_deinit(struct partition *partition);
+void lane_note(struct store *store, const struct store_transition *transition);
+void lane_done(struct store *store, unsigned lane, const char *last_id);
 
 /* ---- query.c ---- */
 void query_channels(struct store *store, struct store_query *query);

@@ -124,6 +124,7 @@ static void on_welcome(struct partition *partition, const struct command *comman
     bool kept = reply_is(reply, 9, "1");
     adopt_timeline(partition, reply);
     if (!kept) {
+        lane_lost(partition);
         partition->owner = reply_number(reply, 4);
         snprintf(partition->incarnation, sizeof partition->incarnation, "%016" PRIx64, command->number);
         partition->number = 0;
@@ -186,6 +187,7 @@ void partition_lost(struct partition *partition)
 {
     partition->state = PARTITION_DOWN;
     partition->heartbeat_out = false;
+    partition->lane.asked = false;
     memset(partition->victims, 0, sizeof partition->victims);
     writer_lost(partition);
 }
@@ -292,6 +294,7 @@ void partition_tick(struct partition *partition)
         return;
     if (partition->state == PARTITION_REFUSED && now >= partition->retry_ms)
         partition_hello(partition);
+    lane_tick(partition);
     if (partition->state != PARTITION_READY || now < partition->heartbeat_ms)
         return;
     partition->heartbeat_ms += partition->engine->options.heartbeat_ms;

@@ -123,7 +123,7 @@ static void add_change(struct batch *batch, struct fact *fact)
         add_name(batch, "n", fact);
         args_number(args, value);
         args_string(args, fact->channel->shown.has_roster ? "0" : "1");
-        args_string(args, "-");
+        args_number(args, fact->reason);
         args_string(args, hold);
     } else if (value) {
         add_name(batch, "j", fact);
@@ -134,7 +134,7 @@ static void add_change(struct batch *batch, struct fact *fact)
     } else {
         add_name(batch, "l", fact);
         args_add(args, fact->id, fact->id_bytes);
-        args_string(args, "-");
+        args_number(args, fact->reason);
         args_string(args, "-");
         args_string(args, hold);
     }

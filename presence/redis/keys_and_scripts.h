@@ -20,6 +20,7 @@
  *                              hb  time of the last heartbeat
  *                              v   last version given out     o  last owner number given out
  *                              h, l, d, s   heartbeat, lease, data TTL, scrub period (microseconds)
+ *                              dl, de   the owner that delivers the outbox, and until when on the lease clock
  *   P:l                zset    leases: owner number -> expiry on the lease clock
  *   P:o:<owner>        hash    i incarnation (16 hex digits), s sequence number, e name of the edge.  TTL D
  *   P:h:<owner>        set     channels in which this owner has facts.                                TTL D
@@ -29,8 +30,11 @@
  *                              for each user).                                                        TTL D
  *   P:c:<app>          set     names of the app's occupied channels; each is checked when read.       TTL D
  *   P:k:<channel>      string  the cached event, as it was published.                  TTL: the event's own
- *   P:out              stream  transitions for webhooks: k kind, c channel, u user, t timeline
- *   P:due              zset    "<kind> <channel bytes> <channel><user>" -> lease clock at which it is told
+ *   P:out              stream  transitions for webhooks: k kind, c channel, u user, t timeline, r reason,
+ *                              n count, p payload
+ *   P:due              zset    "<kind> <channel bytes> <channel><user>" -> lease clock at which it is told, its
+ *                              last digit the reason
+ *   P:m:<channel>      string  a cache miss was noted lately.                          TTL: as long as that
  *
  * PUB/SUB
  *   P:e:<channel>      what happens in a channel, in one order:
@@ -68,8 +72,8 @@
  *              OK timeline clock mark owner sequence version now-us replication-id known(0|1: owner was kept)
  *   write      number, outbox 0|1, then […] of six:
  *                j channel user info cap -     join; cap 0: not enforced (accepted before)
- *                l channel user -    -   hold  leave; hold 1: this owner still has facts in the channel
- *                n channel n    tell -   hold  n subscriptions; tell 1: publish the sum, and the channel
+ *                l channel user why  -   hold  leave, why: enum store_reason; hold 1: this owner still has facts in the channel
+ *                n channel n    tell why hold  n subscriptions; tell 1: publish the sum, and the channel
  *                                              is occupied by it (0: extras of a channel with a roster)
  *              OK number outcome…
  *   leave      write, which Redis also lets run when it is out of memory
@@ -92,8 +96,11 @@
  *              OK
  *   channels   app, cursor, prefix
  *              OK next-cursor("0": end) [name, subscriptions, users]…
- *   outbox     entries at most, id up to which they may go ("": none)
- *              OK [id, kind, channel, user, timeline]…     what is due moves first; deliver in this order
+ *   outbox     entries at most (0: only claim), id up to which they may go ("": none), claim 0|1
+ *              OK [id, kind, channel, user, "timeline reason count payload"]…     deliver in this order
+ *              OK -     another edge delivers this partition's
+ *   note       kind, channel, user, payload, once in so many ms (0: always)
+ *              OK
  */
 #pragma once
 
@@ -112,6 +119,7 @@ enum script {
     SCRIPT_PUBLISH,
     SCRIPT_CHANNELS,
     SCRIPT_OUTBOX,
+    SCRIPT_NOTE,
     SCRIPT_COUNT
 };
 

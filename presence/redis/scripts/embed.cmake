@@ -16,7 +16,8 @@ set(scripts
     "scrub|allow-oom|prelude,caller,roster,scrub"
     "publish|-|prelude,caller,publish"
     "channels|allow-oom|prelude,caller,channels"
-    "outbox|allow-oom|prelude,caller,roster,outbox")
+    "outbox|allow-oom|prelude,caller,roster,outbox"
+    "note|-|prelude,caller,note")
 
 set(arrays "")
 set(table "")

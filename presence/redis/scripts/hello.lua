@@ -76,10 +76,13 @@ end
 -- Everything that waits, waits on: whoever was alive has a full lease, departures wait for those who may say
 -- otherwise. Of a clock that was lost nothing is known, so its scores mean nothing.
 local function lift(clock, is_new)
-    local least = text(clock + L + H)
+    local least = math.ceil((clock + L + H) / 10) * 10
     for _, key in ipairs({ leases, due }) do
-        for _, member in ipairs(try('ZRANGEBYSCORE', key, '-inf', is_new and '+inf' or '(' .. least)) do
-            call('ZADD', key, least, member)
+        local low = try('ZRANGEBYSCORE', key, '-inf', is_new and '+inf' or '(' .. text(least), 'WITHSCORES')
+        for i = 1, #low, 2 do
+            -- the last digit of what is due is its reason
+            local digit = key == due and (tonumber(low[i + 1]) or 0) % 10 or 0
+            call('ZADD', key, text(least + digit), low[i])
         end
     end
 end

@@ -1,7 +1,18 @@
--- outbox: moves the departures whose wait is over, forgets what was delivered, and says what comes next. See
--- keys_and_scripts.h.
-local most, delivered = tonumber(ARGV[5]), ARGV[6]
-local due = base .. ':due'
+-- outbox: the transitions of this partition, for the one edge that delivers them. Moves the departures whose
+-- wait is over, forgets what was delivered, and says what comes next. See keys_and_scripts.h.
+local most, delivered, claims = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
+local due, out = base .. ':due', base .. ':out'
+
+-- One edge at a time, until it is gone or has not asked for L of the lease clock.
+local function is_anothers()
+    local holder = call('HMGET', base, 'dl', 'de')
+    local is_held = holder[1] and holder[1] ~= me and clock <= (tonumber(holder[2]) or 0)
+    if is_held and call('EXISTS', base .. ':o:' .. holder[1]) == 1 then
+        return true
+    end
+    call('HSET', base, 'dl', me, 'de', text(clock + L))
+    return false
+end
 
 local function is_so(kind, channel, user)
     local users = try('HLEN', base .. ':r:' .. channel)
@@ -11,30 +22,59 @@ local function is_so(kind, channel, user)
     return users <= 2 and try('HLEN', base .. ':s:' .. channel) == 0
 end
 
-local function tell_due(member)
+local function tell_due(member, score)
     local kind, bytes, rest = string.match(member, '^(%S+) (%d+) (.*)$')
     if not kind then
         return
     end
     local channel, user = string.sub(rest, 1, tonumber(bytes)), string.sub(rest, tonumber(bytes) + 1)
     if is_so(kind, channel, user) then
-        tell(kind, channel, user)
+        tell(kind, channel, user, text((tonumber(score) or 0) % 10))
     end
 end
 
-for _, member in ipairs(try('ZRANGEBYSCORE', due, '-inf', text(clock), 'LIMIT', 0, most)) do
-    tell_due(member)
-    call('ZREM', due, member)
-end
-if delivered ~= '' then
-    try('XTRIM', base .. ':out', 'MINID', delivered)
-    call('XDEL', base .. ':out', delivered)
-end
-local answer = { 'OK' }
-for _, entry in ipairs(try('XRANGE', base .. ':out', '-', '+', 'COUNT', most)) do
-    local f = entry[2]
-    for _, value in ipairs({ entry[1], f[2], f[4], f[6], f[8] }) do
-        answer[#answer + 1] = value
+local function move_due()
+    local now_due = try('ZRANGEBYSCORE', due, '-inf', text(clock), 'WITHSCORES', 'LIMIT', 0, most)
+    for i = 1, #now_due, 2 do
+        tell_due(now_due[i], now_due[i + 1])
+        call('ZREM', due, now_due[i])
     end
 end
-return answer
+
+-- Of several numbers of one channel only the last is told.
+local function read()
+    local entries = try('XRANGE', out, '-', '+', 'COUNT', most)
+    local last_count, answer = {}, { 'OK' }
+    for i, entry in ipairs(entries) do
+        local f = entry[2]
+        if f[2] == 'subscription_count' then
+            last_count[f[4] or ''] = i
+        end
+    end
+    for i, entry in ipairs(entries) do
+        local f = entry[2]
+        if not f[14] then
+            call('XDEL', out, entry[1]) -- not one of ours
+        elseif f[2] ~= 'subscription_count' or last_count[f[4]] == i then
+            answer[#answer + 1] = entry[1]
+            answer[#answer + 1] = f[2]
+            answer[#answer + 1] = f[4]
+            answer[#answer + 1] = f[6]
+            answer[#answer + 1] = f[8] .. ' ' .. f[10] .. ' ' .. f[12] .. ' ' .. f[14]
+        end
+    end
+    return answer
+end
+
+if claims and is_anothers() then
+    return { 'OK', '-' }
+end
+if delivered ~= '' then
+    try('XTRIM', out, 'MINID', delivered)
+    call('XDEL', out, delivered)
+end
+if most == 0 then
+    return { 'OK' }
+end
+move_due()
+return read()

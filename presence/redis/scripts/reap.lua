@@ -15,7 +15,7 @@ call('DEL', record)
 outbox = ARGV[7] == '1'
 local looked_at = 0
 for _, channel in ipairs(try('SRANDMEMBER', held, most)) do
-    looked_at = looked_at + drain(victim, channel)
+    looked_at = looked_at + drain(victim, channel, nil, nil, EDGE_LOST)
     release(victim, channel)
     if looked_at >= FACTS_AT_MOST then
         break

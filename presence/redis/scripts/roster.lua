@@ -2,6 +2,7 @@
 -- field names one, whatever that owner's lease says.
 local outbox = false -- transitions are kept for webhooks
 local OUTBOX_ENTRIES = '100000' -- about: the oldest go when nobody fetches them
+local EDGE_LOST = '3' -- of enum store_reason
 local LEAVE_WAITS = 3000000 -- a page reload makes no noise (http-api.md, "Webhooks")
 
 -- Above the partition's last and above the clock: neither a rollback nor a refilled channel reuses one.
@@ -69,9 +70,9 @@ local function unindex(channel)
     try('SREM', base .. ':c:' .. app, name)
 end
 
-local function tell(kind, channel, user)
+local function tell(kind, channel, user, reason, n)
     try('XADD', base .. ':out', 'MAXLEN', '~', OUTBOX_ENTRIES, '*',
-        'k', kind, 'c', channel, 'u', user, 't', timeline)
+        'k', kind, 'c', channel, 'u', user, 't', timeline, 'r', reason or '0', 'n', n or '0', 'p', '')
 end
 
 local function due_member(kind, channel, user)
@@ -85,9 +86,11 @@ local function came(added, removed, channel, user)
     end
 end
 
-local function went(removed, channel, user)
+-- The reason is the last digit of the time at which it is told.
+local function went(removed, channel, user, reason)
     if outbox then
-        try('ZADD', base .. ':due', text(clock + LEAVE_WAITS), due_member(removed, channel, user))
+        local at = math.floor((clock + LEAVE_WAITS) / 10) * 10 + (tonumber(reason) or 0)
+        try('ZADD', base .. ':due', text(at), due_member(removed, channel, user))
     end
 end
 
@@ -127,7 +130,7 @@ local function join(owner, channel, user, info, cap)
 end
 
 -- Takes a user out whose field names nobody else, or no one at all. had_version, birth: the roster's, or nil.
-local function remove_user(owner, channel, key, user, had_version, birth)
+local function remove_user(owner, channel, key, user, had_version, birth, reason)
     local new = next_version()
     call('HDEL', key, 'u' .. user)
     if had_version and birth then
@@ -137,17 +140,17 @@ local function remove_user(owner, channel, key, user, had_version, birth)
         call('HSET', key, 'v', text(new), 'b', text(new))
         expire(key, D)
     end
-    went('member_removed', channel, user)
+    went('member_removed', channel, user, reason)
     publish_user('-', channel, had_version, new, owner, user, '')
     if call('HLEN', key) == 2 then
         expire(key, 2 * S)
         unindex(channel)
-        went('channel_vacated', channel, '')
+        went('channel_vacated', channel, '', reason)
     end
     return new
 end
 
-local function leave(owner, channel, user)
+local function leave(owner, channel, user, reason)
     local key = base .. ':r:' .. channel
     local had = try('HMGET', key, 'v', 'b', 'u' .. user)
     local previous = tonumber(had[1])
@@ -163,7 +166,7 @@ local function leave(owner, channel, user)
         call('HSET', key, 'u' .. user, rest .. '|' .. info)
         return previous or 0
     end
-    return remove_user(owner, channel, key, user, previous, tonumber(had[2]))
+    return remove_user(owner, channel, key, user, previous, tonumber(had[2]), reason)
 end
 
 local function sum(key)
@@ -175,7 +178,7 @@ local function sum(key)
 end
 
 -- told: the channel has no roster, so these numbers occupy it, and their sum is published.
-local function count(owner, channel, n, told)
+local function count(owner, channel, n, told, reason)
     local key = base .. ':s:' .. channel
     if n == '0' then
         if try('HDEL', key, owner) == 0 then
@@ -194,7 +197,10 @@ local function count(owner, channel, n, told)
     local total = sum(key)
     if total == 0 then
         unindex(channel)
-        went('channel_vacated', channel, '')
+        went('channel_vacated', channel, '', reason)
+    end
+    if outbox then
+        tell('subscription_count', channel, '', '0', text(total))
     end
     local new = next_version()
     publish(channel, '1n ' .. timeline .. ' ' .. text(new) .. ' ' .. text(total))
@@ -221,17 +227,17 @@ end
 
 -- Every fact of an owner in a channel, except the users in `keep` and, with keep_count, the number.
 -- Returns how many fields were looked at.
-local function drain(owner, channel, keep, keep_count)
+local function drain(owner, channel, keep, keep_count, reason)
     local fields = try('HGETALL', base .. ':r:' .. channel)
     for i = 1, #fields, 2 do
         local user = string.sub(fields[i], 2)
         if string.sub(fields[i], 1, 1) == 'u' and not (keep and keep[user]) and names((split(fields[i + 1])), owner) then
-            leave(owner, channel, user)
+            leave(owner, channel, user, reason)
         end
     end
     if not keep_count then
         local has_roster = #fields > 0
-        count(owner, channel, '0', not has_roster)
+        count(owner, channel, '0', not has_roster, reason)
     end
     return #fields / 2 + 1
 end

@@ -37,7 +37,7 @@ local function check_user(channel, key, field, value)
     end
     if #good == 0 then
         local had = call('HMGET', key, 'v', 'b')
-        remove_user('0', channel, key, string.sub(field, 2), tonumber(had[1]), tonumber(had[2]))
+        remove_user('0', channel, key, string.sub(field, 2), tonumber(had[1]), tonumber(had[2]), EDGE_LOST)
     elseif bad then
         call('HSET', key, field, table.concat(good, ',') .. '|' .. info)
     end
@@ -64,7 +64,7 @@ local function check_numbers(channel, key, told)
     local fields = call('HGETALL', key)
     for i = 1, #fields, 2 do
         if not exists(fields[i]) or not tonumber(fields[i + 1]) then
-            count(fields[i], channel, '0', told)
+            count(fields[i], channel, '0', told, EDGE_LOST)
         else
             hold(fields[i], channel)
         end

@@ -13,9 +13,9 @@ local function apply(at)
     end
     local at_version
     if kind == 'l' then
-        at_version = leave(me, channel, ARGV[at + 2])
+        at_version = leave(me, channel, ARGV[at + 2], ARGV[at + 3])
     else
-        at_version = count(me, channel, ARGV[at + 2], ARGV[at + 3] == '1')
+        at_version = count(me, channel, ARGV[at + 2], ARGV[at + 3] == '1', ARGV[at + 4])
     end
     if ARGV[at + 5] == '1' then
         hold(me, channel)

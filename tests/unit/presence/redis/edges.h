@@ -104,13 +104,18 @@ static inline void on_log(void *context, enum engine_level level, const char *ev
         fprintf(stderr, "[%d] %s: %s\n", (int)level, event, text);
 }
 
+/* Set around the start of edges that are to tell transitions. */
+static void (*transitions_to)(
+    void *context, unsigned lane, const struct store_transition *list, size_t count);
+
 static inline void edge_start_as(
     struct world *world, uv_loop_t *loop, struct edge *edge, const char *shard_name)
 {
-    static const struct store_observer observer = {.member_added = on_added,
+    struct store_observer observer = {.member_added = on_added,
         .member_removed = on_removed,
         .event = on_event,
-        .subscription_count = on_count};
+        .subscription_count = on_count,
+        .transitions = transitions_to};
     struct store_redis_shard shard = {.name = shard_name, .address = world->redis.address};
     struct store_redis_options options = {.cluster = "test",
         .prefix = "rollcall",
