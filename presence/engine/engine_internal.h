@@ -118,6 +118,7 @@ struct channel {
     struct missing *missing;
     struct frame *cached;
     uint64_t cached_until_ms;
+    uint64_t cached_serial; /* of the last command when it came: what an earlier read says of it is older */
     uint64_t scrubbed_ms;
 };
 TAILQ_HEAD(channels, channel);

@@ -19,6 +19,7 @@ static void give_cached(struct channel *channel, struct frame *frame, uint64_t t
     frame_unref(channel->cached);
     channel->cached = frame_ref(frame);
     channel->cached_until_ms = engine_now(channel->engine) + ttl_ms;
+    channel->cached_serial = channel->engine->command_serial;
 }
 
 static void deliver(struct channel *channel, const struct store_event *event, uint64_t ttl_ms)

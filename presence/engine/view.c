@@ -354,10 +354,12 @@ static void compare(struct channel *channel, const struct command *read, const s
     }
 }
 
-static void take_cached(struct channel *channel, const struct reply *reply)
+static void take_cached(struct channel *channel, const struct command *read, const struct reply *reply)
 {
     struct wire_event event;
     const struct reply *cached = &reply->elements[6];
+    if (read->serial <= channel->cached_serial)
+        return;
     frame_unref(channel->cached);
     channel->cached = NULL;
     if (!cached->bytes || !wire_parse(cached->text, cached->bytes, &event) || event.kind != WIRE_EVENT)
@@ -378,7 +380,7 @@ static void take_answer(struct channel *channel, const struct command *read, con
     bool lost = version ? birth > channel->version : !channel->absent;
     if (channel->version && lost && has_remote(channel))
         partition_note_loss(partition, clock);
-    take_cached(channel, reply);
+    take_cached(channel, read, reply);
     uint32_t generation = channel->generation;
     take_count(channel, reply_number(reply, 3), reply_number(reply, 5));
     channel->version = orders;
