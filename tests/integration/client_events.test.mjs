@@ -1,5 +1,6 @@
 /* Client events: subscribers of private and presence channels speak to each other, where the app allows it. */
 // threads
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

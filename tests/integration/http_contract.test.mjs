@@ -1,4 +1,5 @@
 /* What else back ends rely on: counts and caches in answers, names that are reserved, quotas, clocks. */
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,4 +1,5 @@
 /* An app with two pairs of keys, as while an old pair is replaced: back ends and clients may use either. */
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

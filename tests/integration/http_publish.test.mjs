@@ -1,5 +1,6 @@
 /* Publishing, as the official SDK does it. */
 // threads
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

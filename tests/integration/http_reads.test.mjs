@@ -1,4 +1,5 @@
 /* Asking about channels, as the official SDK does it. */
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

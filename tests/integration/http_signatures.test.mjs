@@ -1,4 +1,5 @@
 /* The HTTP API believes only what is signed, fresh, and meant for it. */
+// workers
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';

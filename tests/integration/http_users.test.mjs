@@ -1,5 +1,6 @@
 /* Back ends and signed-in users: ending their connections, and sending to them. */
 // threads
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,5 +1,6 @@
 /* Presence channels: who is here, and who comes and goes, each person once however many connections they have. */
 // threads
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

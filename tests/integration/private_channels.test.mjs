@@ -1,5 +1,6 @@
 /* Private channels: who may listen is what the application's back end has signed. */
 // threads
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,5 +1,6 @@
 /* Public channels, as pusher-js uses them: anyone may listen, and only back ends speak. */
 // threads
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,4 +1,5 @@
 /* Floods cost those who make them. */
+// workers
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -24,11 +24,11 @@ const environment = {
     TSAN_OPTIONS: `suppressions=${join(root, 'tests/support/tsan.supp')}:second_deadlock_stack=1`,
 };
 
-/* A configuration for tests: two workers, free ports, one app, quick to leave. */
+/* A configuration for tests: two workers unless ROLLCALL_WORKERS says otherwise, free ports, one app, quick to leave. */
 export function config(changes = {}) {
     return {
         edge: {
-            workers: 2,
+            workers: Number(process.env.ROLLCALL_WORKERS ?? 2),
             listen: [{ address: '127.0.0.1', port: 0 }],
             admin: { address: '127.0.0.1', port: 0 },
             drain_ms: 0,

@@ -11,14 +11,15 @@ export const BARRIER = 'private-barrier-~';
 const USERS = ['ann~', 'bob~', 'cid~', 'dee~', 'auth0|~'];
 const PREFIXES = ['', 'private-', 'private-encrypted-', 'presence-', 'cache-', 'private-cache-', 'private-encrypted-cache-', 'presence-cache-'];
 
-const channels = PREFIXES.flatMap((prefix) => prefix.startsWith('private-e') ? [`${prefix}~.a`] : [`${prefix}~.a`, `${prefix}~.b`]);
+/* Few, so that many meet in them. */
+const channels = [...PREFIXES.map((prefix) => `${prefix}~.a`), 'presence-~.b'];
 const wordy = (n) => 'x'.repeat(n);
 const quoted = (value) => JSON.stringify(value);
 
 function channel(random) {
     return random.weighted([
         [20, random.pick(channels)],
-        [6, random.pick(['presence-~.a', 'presence-~.b', 'private-~.a'])],
+        [14, random.pick(['presence-~.a', 'presence-~.b', 'private-~.a'])],
         [2, `#server-to-user-${random.pick(USERS)}`],
         [1, random.pick(['', 'a b~', 'ü~', '#other~', '#user-ann~', `${wordy(limits.channel_name_chars + 1)}~`])],
     ]);
@@ -113,13 +114,14 @@ function open(random, c) {
     return { do: 'open', c, path: `/app/${key}?protocol=${5 + random.below(3)}&client=x&version=1.0` };
 }
 
-/* One step of an open connection, or of a back end. */
-function act(random, c) {
+/* One step of an open connection, or of a back end. `asked` are the channels that the connection has asked for. */
+function act(random, c, asked) {
+    const known = asked.length > 0 && random.chance(0.8) ? random.pick(asked) : random.pick(channels);
     return random.weighted([
         [30, { do: 'subscribe', c, channel: channel(random), channel_data: channelData(random), ...auth(random) }],
-        [8, { do: 'unsubscribe', c, channel: random.pick(channels) }],
-        [10, { do: 'client', c, event: random.weighted([[12, 'client-a'], [1, `client-${wordy(limits.event_name_chars)}`]]),
-            channel: random.pick(channels), data: eventData(random) }],
+        [6, { do: 'unsubscribe', c, channel: known }],
+        [14, { do: 'client', c, event: random.weighted([[12, 'client-a'], [1, `client-${wordy(limits.event_name_chars)}`]]),
+            channel: known, data: eventData(random) }],
         [10, { do: 'signin', c, user_data: userData(random), ...auth(random) }],
         [10, publish(random, c)],
         [4, { do: 'nonsense', c, text: random.pick(nonsense) }],
@@ -136,14 +138,16 @@ function act(random, c) {
 /* The steps of a seed. Channels other than presence channels take no channel_data from anybody who means well. */
 export function steps(seed, length) {
     const random = new Random(seed);
-    const opened = new Set();
+    const opened = new Map(); /* connection -> the channels it has asked for */
     return Array.from({ length }, () => {
         const c = random.below(CONNECTIONS);
-        const step = opened.has(c) ? act(random, c) : open(random, c);
+        const step = opened.has(c) ? act(random, c, opened.get(c)) : open(random, c);
         if (step.do === 'subscribe' && !step.channel.startsWith('presence-'))
             delete step.channel_data;
         if (step.do === 'open' && !step.code)
-            opened.add(c);
+            opened.set(c, []);
+        if (step.do === 'subscribe')
+            opened.get(c).push(step.channel);
         if (step.do === 'leave')
             opened.delete(c);
         return step;
