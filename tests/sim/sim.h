@@ -285,6 +285,9 @@ void edge_crash(struct edge *edge);
 void edge_retire(struct edge *edge);
 bool edge_is_running(const struct edge *edge);
 void clients_start(struct sim *sim);
+/* Something changes in every channel, so that whoever missed a message finds out: someone comes to each, or leaves again.
+ * Not possible while one of them is full. */
+bool clients_can_touch(const struct sim *sim);
 void clients_touch(struct sim *sim, bool come);
 void clients_close_all(struct sim *sim);
 void clients_check(struct sim *sim); /* what they were told = what the engine holds */

@@ -87,7 +87,7 @@ static bool is_anything_wrong(const struct sim *sim)
 /* A lost message is found at the channel's next change, or by the scrub. */
 static void find_lost_messages(struct sim *sim)
 {
-    if (sim_chance(sim, 50)) {
+    if (sim_chance(sim, 50) || !clients_can_touch(sim)) {
         run_for(sim, SCRUB_BOUND_MS);
         return;
     }
