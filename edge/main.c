@@ -1,6 +1,7 @@
 /* The command line. */
 #include "edge/base/log.h"
 #include "edge/config/config.h"
+#include "edge/fleet_tools.h"
 #include "edge/process.h"
 
 #include <getopt.h>
@@ -12,6 +13,8 @@ static const char usage[] =
     "\n"
     "  rollcall --config FILE            serve\n"
     "  rollcall --config FILE --check    only check the configuration\n"
+    "  rollcall doctor --config FILE     ask every Redis and Sentinel of the fleet, and say what is wrong\n"
+    "  rollcall verify --config FILE     compare what lies in Redis with the edges that live\n"
     "  rollcall --explain                every key of the configuration: type, default, range, meaning\n"
     "  rollcall --schema                 the same as JSON Schema\n"
     "  rollcall --version\n"
@@ -22,6 +25,7 @@ enum { EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 
 struct arguments {
     const char *config_path;
+    const char *tool; /* NULL: serve */
     bool check;
 };
 
@@ -63,6 +67,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             return EXIT_USAGE;
         }
     }
+    if (optind < argc && fleet_tool_known(argv[optind]))
+        arguments->tool = argv[optind++];
     if (optind == argc && arguments->config_path)
         return -1;
     if (optind < argc)
@@ -85,6 +91,8 @@ int main(int argc, char **argv)
     if (arguments.check) {
         printf("%s: good\n", arguments.config_path);
         status = 0;
+    } else if (arguments.tool) {
+        status = fleet_tool_run(arguments.tool, config);
     } else {
         log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);
         status = process_serve(config);

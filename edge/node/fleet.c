@@ -3,6 +3,7 @@
 
 #include "edge/base/clock.h"
 #include "edge/base/log.h"
+#include "edge/node/fleet_options.h"
 #include "presence/redis/store_redis.h"
 #include "presence/store_memory.h"
 
@@ -35,54 +36,12 @@ static void on_store_log(void *context, enum engine_level level, const char *eve
     }
 }
 
-static const char *text_or_null(const char *text)
-{
-    return *text ? text : NULL;
-}
-
-static struct store_redis_shard *shards_of(const struct config *config)
-{
-    struct store_redis_shard *shards = calloc(config->redis.shard_count, sizeof(*shards));
-    if (!shards)
-        abort();
-    for (size_t i = 0; i < config->redis.shard_count; i++) {
-        const struct config_shard *shard = &config->redis.shards[i];
-        shards[i] = (struct store_redis_shard){
-            .name = shard->name,
-            .address = shard->address,
-            .username = text_or_null(shard->username),
-            .password = text_or_null(shard->password),
-            .sentinel =
-                {
-                    .master = text_or_null(shard->sentinel.master),
-                    .addresses = (const char *const *)shard->sentinel.addresses,
-                    .address_count = shard->sentinel.address_count,
-                    .username = text_or_null(shard->sentinel.username),
-                    .password = text_or_null(shard->sentinel.password),
-                },
-        };
-    }
-    return shards;
-}
-
 static int open_redis(struct node *node)
 {
     const struct config *config = node->config;
-    struct store_redis_shard *shards = shards_of(config);
-    struct store_redis_options options = {
-        .cluster = config->redis.cluster,
-        .prefix = config->redis.prefix,
-        .edge_name = config->edge.name,
-        .shards = shards,
-        .shard_count = (unsigned)config->redis.shard_count,
-        .partitions = config->presence.partitions,
-        .heartbeat_ms = config->presence.heartbeat_ms,
-        .lease_ms = config->presence.lease_ms,
-        .scrub_ms = config->presence.scrub_ms,
-        .data_ttl_ms = config->presence.data_ttl_ms,
-        .state_folder = config->edge.state_dir,
-        .log = on_store_log,
-    };
+    struct store_redis_options options;
+    struct store_redis_shard *shards = fleet_options(config, &options);
+    options.log = on_store_log;
     char problem[256];
     int error =
         store_redis_new(node->loop, &options, &node_observer, node, &node->store, problem, sizeof(problem));

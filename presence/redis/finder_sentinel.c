@@ -1,68 +1,9 @@
-#include "presence/redis/finder_sentinel.h"
-
-#include "presence/redis/candidate.h"
+#include "presence/redis/finder_internal.h"
 #include "presence/redis/last_good.h"
-#include "presence/redis/probe.h"
-#include "presence/redis/sentinel_peer.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    SEARCH_MS = 250, /* between two rounds, while no master is known */
-    POLL_MS =
-        2000, /* presence.md; less where the heartbeat is short, or no majority would last from one to the
-                         next */
-    ANSWER_MS = 1000, /* a Sentinel or an instance that says nothing for so long is passed over */
-    SENTINELS_MAX = 16,
-    PROBES_MAX = 24, /* what a lying Sentinel can make us look at */
-    KEEP_ROUNDS = 3, /* a candidate that nobody names any more is looked at for so long */
-    ALARM_EVERY_MS = 10000,
-};
-
-struct sentinel {
-    struct finder_sentinel *finder;
-    struct redis_address address;
-    struct sentinel_peer *peer;
-    unsigned wrong_rounds; /* in a row, in which it named what is no master */
-    uint64_t alarmed_ms;
-    char alarmed[512]; /* what was said last: that is not repeated at once, but anything else is */
-};
-
-struct instance {
-    struct finder_sentinel *finder;
-    struct redis_address address;
-    struct probe *probe;
-    uint64_t wanted_round;
-    uint64_t rejected_until_ms;
-};
-
-struct finder_sentinel {
-    struct master_finder finder; /* first */
-    uv_loop_t *loop;
-    uv_timer_t poll, round_end;
-    unsigned handles; /* and files being written */
-    bool closing;
-    char *master, *sentinel_username, *sentinel_password;
-    char *cluster, *shard, *stamp_key, *username, *password, *path;
-    uint64_t poll_ms, confirm_ms;
-    struct sentinel sentinels[SENTINELS_MAX];
-    unsigned sentinel_count;
-    struct instance *instances[PROBES_MAX];
-    unsigned instance_count;
-    uint64_t round;
-    bool is_round_over;
-    void (*found)(void *context, const struct redis_address *address); /* NULL: nobody waits */
-    void *found_context;
-    struct redis_address current; /* what was found last */
-    bool has_current;
-    uint64_t lost_ms; /* when find() was called: what was learnt before may be what has just broken */
-    uint64_t found_ms, unconfirmed_alarm_ms, nobody_alarm_ms;
-    struct redis_address last_good; /* as in the file */
-    bool has_last_good, writing;
-};
 
 static void step(struct finder_sentinel *finder);
 static void on_poll(uv_timer_t *timer);
@@ -78,19 +19,6 @@ static char *copy(const char *text)
 static struct finder_sentinel *behind(struct master_finder *finder)
 {
     return (struct finder_sentinel *)finder;
-}
-
-static void alarm_text(struct finder_sentinel *finder, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void alarm_text(struct finder_sentinel *finder, const char *format, ...)
-{
-    char text[800];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
-    va_end(list);
-    if (finder->finder.alarm)
-        finder->finder.alarm(finder->finder.context, text);
 }
 
 /* ---- what the Sentinels say ---- */
@@ -119,10 +47,14 @@ static struct candidate count_votes(const struct finder_sentinel *finder, const 
     return candidate;
 }
 
+bool finder_is_confirmed(const struct finder_sentinel *finder)
+{
+    return finder->has_current && count_votes(finder, &finder->current).majority;
+}
+
 static bool confirmed(struct master_finder *face)
 {
-    const struct finder_sentinel *finder = behind(face);
-    return finder->has_current && count_votes(finder, &finder->current).majority;
+    return finder_is_confirmed(behind(face));
 }
 
 /* ---- candidates ---- */
@@ -133,8 +65,7 @@ static void on_looked(void *context)
     step(instance->finder);
 }
 
-static struct instance *find_instance(
-    const struct finder_sentinel *finder, const struct redis_address *address)
+struct instance *finder_instance(const struct finder_sentinel *finder, const struct redis_address *address)
 {
     for (unsigned i = 0; i < finder->instance_count; i++) {
         if (redis_address_equal(&finder->instances[i]->address, address))
@@ -168,7 +99,7 @@ static struct instance *add_instance(struct finder_sentinel *finder, const struc
 /* Looks at it, once a round. */
 static void want(struct finder_sentinel *finder, const struct redis_address *address)
 {
-    struct instance *instance = find_instance(finder, address);
+    struct instance *instance = finder_instance(finder, address);
     if (!instance)
         instance = add_instance(finder, address);
     if (!instance || instance->wanted_round == finder->round)
@@ -264,7 +195,7 @@ static void on_written(void *context, const char *why)
     finder->handles--;
     finder->writing = false;
     if (why && !finder->closing)
-        alarm_text(finder, "shard %s: edge.state_dir: the address of the master cannot be kept in %s (%s)",
+        finder_alarm(finder, "shard %s: edge.state_dir: the address of the master cannot be kept in %s (%s)",
             finder->shard, finder->path, why);
     free_if_done(finder);
 }
@@ -272,7 +203,7 @@ static void on_written(void *context, const char *why)
 /* Good is what is in use, and by its stamp ours. */
 static void keep(struct finder_sentinel *finder)
 {
-    const struct instance *instance = find_instance(finder, &finder->current);
+    const struct instance *instance = finder_instance(finder, &finder->current);
     bool is_good = finder->has_current && !finder->found && instance && is_proven(instance) &&
                    probe_result(instance->probe)->stamped;
     bool is_kept = finder->has_last_good && redis_address_equal(&finder->last_good, &finder->current);
@@ -324,7 +255,7 @@ static void move(struct finder_sentinel *finder, const char *why)
 static void compare_with_current(struct finder_sentinel *finder)
 {
     char why[400], text[REDIS_ADDRESS_TEXT], other[REDIS_ADDRESS_TEXT];
-    struct instance *current = find_instance(finder, &finder->current);
+    struct instance *current = finder_instance(finder, &finder->current);
     struct candidate best;
     if (!current)
         return;
@@ -358,71 +289,6 @@ static void decide(struct finder_sentinel *finder)
         offer(finder, instance);
 }
 
-/* ---- what people should know ---- */
-
-static bool is_time(struct finder_sentinel *finder, uint64_t *last_ms)
-{
-    uint64_t now = uv_now(finder->loop);
-    if (*last_ms && now - *last_ms < ALARM_EVERY_MS)
-        return false;
-    *last_ms = now;
-    return true;
-}
-
-static void complain(struct sentinel *sentinel, const char *text)
-{
-    struct finder_sentinel *finder = sentinel->finder;
-    char who[REDIS_ADDRESS_TEXT];
-    if (strncmp(text, sentinel->alarmed, sizeof sentinel->alarmed - 1) != 0)
-        sentinel->alarmed_ms = 0;
-    if (!is_time(finder, &sentinel->alarmed_ms))
-        return;
-    snprintf(sentinel->alarmed, sizeof sentinel->alarmed, "%s", text);
-    alarm_text(finder, "shard %s: Sentinel %.80s %s", finder->shard,
-        redis_address_print(&sentinel->address, who), text);
-}
-
-static void judge_sentinel(struct finder_sentinel *finder, struct sentinel *sentinel)
-{
-    const struct sentinel_answer *answer = sentinel_peer_answer(sentinel->peer);
-    struct instance *instance = answer->named ? find_instance(finder, &answer->master) : NULL;
-    const struct probe_result *result = instance ? probe_result(instance->probe) : NULL;
-    bool is_wrong = result && result->verdict != PROBE_MASTER && result->verdict != PROBE_UNKNOWN;
-    char text[512], whom[REDIS_ADDRESS_TEXT];
-    if (!is_wrong && !answer->problem[0]) {
-        sentinel->wrong_rounds = 0;
-        return;
-    }
-    sentinel->wrong_rounds++;
-    if (answer->problem[0])
-        snprintf(text, sizeof text, "%s", answer->problem);
-    else
-        snprintf(text, sizeof text, "names %.80s as its master, but that %.300s",
-            redis_address_print(&answer->master, whom), result->why);
-    /* In the middle of a failover an instance may be a replica, or gone, and a Sentinel restarting. */
-    bool is_sure =
-        !answer->problem[0] && (result->verdict == PROBE_REFUSES || result->verdict == PROBE_FOREIGN);
-    if (is_sure || sentinel->wrong_rounds >= 2)
-        complain(sentinel, text);
-}
-
-static void judge(struct finder_sentinel *finder)
-{
-    char text[REDIS_ADDRESS_TEXT];
-    for (unsigned i = 0; i < finder->sentinel_count; i++)
-        judge_sentinel(finder, &finder->sentinels[i]);
-    if (finder->found && is_time(finder, &finder->nobody_alarm_ms))
-        alarm_text(finder, "shard %s: no instance proves to be its master", finder->shard);
-    bool is_new = uv_now(finder->loop) - finder->found_ms <= finder->confirm_ms;
-    if (finder->has_current && !finder->found && !is_new && !confirmed(&finder->finder) &&
-        is_time(finder, &finder->unconfirmed_alarm_ms))
-        alarm_text(finder,
-            "shard %s: %.80s is used, but no majority of its Sentinels names it: members of dead edges stay, "
-            "and "
-            "webhooks wait",
-            finder->shard, redis_address_print(&finder->current, text));
-}
-
 /* ---- rounds ---- */
 
 static void end_round(struct finder_sentinel *finder)
@@ -430,7 +296,7 @@ static void end_round(struct finder_sentinel *finder)
     finder->is_round_over = true;
     uv_timer_stop(&finder->round_end);
     decide(finder);
-    judge(finder);
+    finder_judge(finder);
     keep(finder);
     if (finder->found)
         uv_timer_start(&finder->poll, on_poll, SEARCH_MS, finder->poll_ms);
@@ -516,7 +382,7 @@ static void find(struct master_finder *face,
 static uint64_t reject(struct master_finder *face, const struct redis_address *address, uint64_t for_ms)
 {
     struct finder_sentinel *finder = behind(face);
-    struct instance *instance = find_instance(finder, address);
+    struct instance *instance = finder_instance(finder, address);
     if (instance)
         instance->rejected_until_ms = uv_now(finder->loop) + for_ms;
     if (finder->has_current && redis_address_equal(&finder->current, address))

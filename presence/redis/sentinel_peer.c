@@ -45,10 +45,16 @@ static bool address_of(const redisReply *reply, struct redis_address *address)
     return true;
 }
 
+static uint64_t number_of(const redisReply *reply, const char *name)
+{
+    const char *value = value_of(reply, name);
+    return value ? strtoull(value, NULL, 10) : 0;
+}
+
 static void take_master(struct sentinel_peer *peer, const redisReply *reply)
 {
     struct sentinel_answer *answer = &peer->answer;
-    const char *epoch = value_of(reply, "config-epoch");
+    const char *flags = value_of(reply, "flags");
     struct redis_address master;
     answer->named = false; /* what it said before counts no more */
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -60,7 +66,10 @@ static void take_master(struct sentinel_peer *peer, const redisReply *reply)
         snprintf(peer->problem, sizeof peer->problem, "does not answer as a Sentinel does");
     } else {
         answer->master = master;
-        answer->epoch = epoch ? strtoull(epoch, NULL, 10) : 0;
+        answer->epoch = number_of(reply, "config-epoch");
+        answer->down_after_ms = (uint32_t)number_of(reply, "down-after-milliseconds");
+        answer->quorum = (uint32_t)number_of(reply, "quorum");
+        snprintf(answer->flags, sizeof answer->flags, "%s", flags ? flags : "");
         answer->asked_ms = questioner_asked_ms(peer->questioner);
         answer->named = true;
     }

@@ -13,8 +13,10 @@ enum { SENTINEL_REPLICAS_MAX = 8 };
 struct sentinel_answer {
     bool named; /* it has named a master; when: asked_ms */
     struct redis_address master;
-    uint64_t epoch;    /* its config epoch */
-    uint64_t asked_ms; /* uv_now() */
+    uint64_t epoch;                 /* its config epoch */
+    uint64_t asked_ms;              /* uv_now() */
+    uint32_t down_after_ms, quorum; /* as it is set up; 0: not said */
+    char flags[80];                 /* "master", "master,s_down", … */
     struct redis_address replicas[SENTINEL_REPLICAS_MAX];
     size_t replica_count;
     char problem[200]; /* "": the last question was answered well; else the end of "Sentinel a:1 …" */

@@ -1,5 +1,7 @@
 #include "presence/redis/shard_link.h"
 
+#include "presence/redis/setup_check.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,8 @@ struct shard_link {
     void *context;
     struct redis_connection *commands, *bus;
     struct redis_address address;
-    uv_timer_t timer; /* until the next attempt, or of the present one */
+    struct redis_address checked; /* whose setup has been looked at */
+    uv_timer_t timer;             /* until the next attempt, or of the present one */
     enum link_state {
         LINK_WAITING, /* for the timer */
         LINK_FINDING,
@@ -153,7 +156,24 @@ static void tell_chosen(struct shard_link *link)
     link->events.chosen(link->context, text);
 }
 
-/* AUTH, ROLE, then one SCRIPT LOAD a script. */
+static void on_warning(void *context, const char *text)
+{
+    struct shard_link *link = context;
+    link->events.warning(link->context, text);
+}
+
+/* Once for each address: it is not news when the connection was only lost. */
+static void check_setup(struct shard_link *link, const redisReply *reply)
+{
+    char address[REDIS_ADDRESS_TEXT];
+    if (reply->type != REDIS_REPLY_STRING || redis_address_equal(&link->address, &link->checked))
+        return;
+    link->checked = link->address;
+    setup_check_instance(reply->str, link->options.name, redis_address_print(&link->address, address),
+        link->options.replicated, on_warning, link);
+}
+
+/* AUTH, ROLE, INFO, then one SCRIPT LOAD a script. */
 static void on_greeting(struct shard_link *link, const redisReply *reply)
 {
     unsigned at = link->greeted++, auth = link->options.password ? 1 : 0;
@@ -167,8 +187,10 @@ static void on_greeting(struct shard_link *link, const redisReply *reply)
     } else if (at == auth) {
         if (reply->type != REDIS_REPLY_ARRAY || !reply->elements || !says(reply->element[0], "master"))
             reject(link, "it is not a master");
+    } else if (at == auth + 1) {
+        check_setup(link, reply);
     } else {
-        unsigned script = at - auth - 1;
+        unsigned script = at - auth - 2;
         if (reply->type != REDIS_REPLY_STRING || reply->len != 40) {
             reject(link, "it does not load scripts as Redis does");
             return;
@@ -199,6 +221,7 @@ static void on_opened(void *context)
     link->greeted = 0;
     send_auth(link, link->commands);
     send_words(link->commands, 1, (const char *const[]){"ROLE"});
+    send_words(link->commands, 1, (const char *const[]){"INFO"});
     for (unsigned i = 0; i < SCRIPT_COUNT; i++) {
         const char *words[] = {"SCRIPT", "LOAD", script_texts[i].text};
         send_words(link->commands, 3, words);

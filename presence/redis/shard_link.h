@@ -20,6 +20,7 @@ struct shard_link_options {
     const char *username;         /* NULL: the default user, or none */
     const char *password;         /* NULL: no AUTH */
     struct master_finder *finder; /* the link's to free, and to be told by */
+    bool replicated;              /* under Sentinel: its setup is expected to survive a failover */
     uint32_t open_ms;             /* to be up after an attempt began: 3000 */
     uint32_t retry_ms;            /* between attempts: 200, with jitter */
     uint32_t quarantine_ms;       /* after an instance proved wrong: 2000 */
@@ -35,7 +36,8 @@ struct shard_link_events {
     void (*bus_message)(void *context, const char *topic, const char *message, size_t bytes);
     /* Something that people must see to; a sentence that names shard and instance. */
     void (*alarm)(void *context, const char *text);
-    void (*chosen)(void *context, const char *text); /* a master that is up; for the log. */
+    void (*warning)(void *context, const char *text); /* of its setup */
+    void (*chosen)(void *context, const char *text);  /* a master that is up; for the log. */
 };
 
 /* Begins at once. Copies its options. Never NULL. */

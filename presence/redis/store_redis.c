@@ -1,5 +1,6 @@
 #include "presence/redis/store_redis.h"
 
+#include "presence/redis/setup_check.h"
 #include "presence/redis/shard_link.h"
 
 #include <errno.h>
@@ -163,6 +164,12 @@ static void on_alarm(void *context, const char *text)
 {
     struct link_of *of = context;
     log_line(of->store, ENGINE_ALARM, "redis.master", text);
+}
+
+static void on_warning(void *context, const char *text)
+{
+    struct link_of *of = context;
+    log_line(of->store, ENGINE_WARN, "redis.setup", text);
 }
 
 static void on_chosen(void *context, const char *text)
@@ -329,16 +336,22 @@ static struct master_finder *make_finder(
     return finder_sentinel_new(loop, &finder);
 }
 
+static void on_setup(void *context, const char *text)
+{
+    log_line(context, ENGINE_WARN, "redis.setup", text);
+}
+
 static void make_link(struct store_redis *store, unsigned shard, const struct store_redis_shard *of,
     struct master_finder *finder)
 {
     static const struct shard_link_events events = {on_up, on_down, on_reply, on_bus_up, on_bus_down,
-        on_bus_subscribed, on_bus_message, on_alarm, on_chosen};
+        on_bus_subscribed, on_bus_message, on_alarm, on_warning, on_chosen};
     struct shard_link_options options = {
         .name = of->name,
         .username = of->username,
         .password = of->password,
         .finder = finder,
+        .replicated = is_under_sentinel(of),
         .open_ms = OPEN_MS,
         .retry_ms = RETRY_MS,
         .quarantine_ms = QUARANTINE_MS,
@@ -364,6 +377,7 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     store->links = calloc(options->shard_count, sizeof *store->links);
     if (!store->links)
         abort();
+    setup_check_shards(options->shards, options->shard_count, on_setup, store);
     store->engine = make_engine(store, options, observer, observer_context);
     struct store *face = engine_store(store->engine);
     store->operations = *face->operations;

@@ -2,10 +2,10 @@
  * 127.0.0.1, keeps its files in a temporary folder, and is stopped by its process id. */
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
-import { temporaryFolder } from './server.mjs';
+import { root, temporaryFolder } from './server.mjs';
 import { until, within } from './wait.mjs';
 
 /* ---- the client ---- */
@@ -104,8 +104,8 @@ export const ADMIN_PASSWORD = 'the-tests-own';
 
 /* One redis-server, or with `sentinel` one Sentinel. `lines` is its configuration. */
 export class RedisProcess {
-    constructor(folder, name, port, lines, { sentinel = false } = {}) {
-        Object.assign(this, { folder: join(folder, name), name, port, lines, sentinel });
+    constructor(folder, name, port, lines, { sentinel = false, login = sentinel ? [ADMIN_PASSWORD] : ['admin', ADMIN_PASSWORD] } = {}) {
+        Object.assign(this, { folder: join(folder, name), name, port, lines, sentinel, login });
         mkdirSync(this.folder);
     }
 
@@ -140,7 +140,7 @@ export class RedisProcess {
         if (this.client && !this.client.socket.destroyed)
             return this.client;
         this.client = new RedisClient(this.port);
-        await this.client.call(...(this.sentinel ? ['AUTH', ADMIN_PASSWORD] : ['AUTH', 'admin', ADMIN_PASSWORD]));
+        await this.client.call('AUTH', ...this.login);
         return this.client;
     }
 
@@ -226,6 +226,12 @@ class Shard {
     }
 }
 
+/* The lines of a file in conf/, without remarks, and without those that a test has to say itself. */
+function confLines(name, without) {
+    return readFileSync(join(root, 'conf', name), 'utf8').split('\n')
+        .filter((line) => line && !line.startsWith('#') && !without.test(line));
+}
+
 /* The Redis of a fleet: shards of a master and its replicas, under Sentinels. One password for all shards, or each its
  * own, as it should be. */
 export class RedisFleet {
@@ -243,6 +249,30 @@ export class RedisFleet {
                 ...this.shards.flatMap((shard) => monitorLines(shard, shard.instances[0], this.downAfter))];
             this.sentinels.push(new RedisProcess(this.folder, `sentinel-${i}`, ports.pop(), lines, { sentinel: true }));
         }
+        await Promise.all(this.sentinels.map((sentinel) => sentinel.start()));
+        await this.settled();
+        return this;
+    }
+
+    /* The same from the files in conf/, as an operator would start them: only ports, folders and times are ours. */
+    async startFromConf() {
+        const login = ['admin', 'demo-admin'];
+        const ports = await freePorts(2 * 3 + 3);
+        for (const n of [1, 2]) {
+            const shard = new Shard(`shard-${n}`, { user: `rollcall-${n}`, password: `demo-edge-${n}`, sentinelPassword: `demo-${n}` });
+            const masterPort = ports[ports.length - 1];
+            for (let k = 0; k < 3; k++)
+                shard.instances.push(new RedisProcess(this.folder, `${shard.name}-${k}`, ports.pop(),
+                    [...confLines(`redis/shard-${n}.conf`, /^bind/), ...(k ? [`replicaof 127.0.0.1 ${masterPort}`] : [])], { login }));
+            await Promise.all(shard.instances.map((instance) => instance.start()));
+            this.shards.push(shard);
+        }
+        const lines = confLines('redis/sentinel.conf', /^(port|bind|dir) /).map((line) => line
+            .replace('127.0.0.1 6381', `127.0.0.1 ${this.shards[0].instances[0].port}`)
+            .replace('127.0.0.1 6382', `127.0.0.1 ${this.shards[1].instances[0].port}`)
+            .replace(/7500$/, String(this.downAfter)));
+        for (let i = 0; i < 3; i++)
+            this.sentinels.push(new RedisProcess(this.folder, `sentinel-${i}`, ports.pop(), lines, { sentinel: true, login }));
         await Promise.all(this.sentinels.map((sentinel) => sentinel.start()));
         await this.settled();
         return this;
@@ -286,11 +316,15 @@ export class RedisFleet {
         return online === shard.instances.length - 1 && master;
     }
 
+    sentinelPassword(shard) {
+        return shard.password.startsWith('demo-') ? shard.password.replace('edge', 'sentinel') : `sentinel-${shard.sentinelPassword}`;
+    }
+
     /* A Sentinel is told, by an operator, that the master of that shard is there. */
     async monitor(sentinel, shard, port) {
         await sentinel.ask('SENTINEL', 'REMOVE', shard.name).catch(() => {});
         await sentinel.ask('SENTINEL', 'MONITOR', shard.name, '127.0.0.1', port, 2);
-        await sentinel.ask('SENTINEL', 'SET', shard.name, 'auth-user', 'sentinel', 'auth-pass', `sentinel-${shard.sentinelPassword}`,
+        await sentinel.ask('SENTINEL', 'SET', shard.name, 'auth-user', 'sentinel', 'auth-pass', this.sentinelPassword(shard),
             'down-after-milliseconds', this.downAfter, 'failover-timeout', 6000);
     }
 

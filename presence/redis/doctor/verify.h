@@ -1,0 +1,11 @@
+/* `rollcall verify`: whether what lies in Redis belongs to edges that live. */
+#pragma once
+
+#include "presence/redis/store_redis.h"
+
+#include <stdio.h>
+
+/* Reads every key of the fleet and prints each fact that no live edge stands behind, each key that is out of place or
+ * would stay for ever, and for each when it will be gone. Changes nothing; SCAN, a few hundred keys at a time. Returns
+ * how many differences there are; shards that cannot be read count as one. */
+unsigned verify_compare(const struct store_redis_options *options, FILE *out);
