@@ -138,20 +138,21 @@ struct frame *event_subscription_succeeded(const char *channel, const struct ros
     return finish(&buffer);
 }
 
-struct frame *event_subscription_error(const char *channel, const char *message, int status)
+struct frame *event_subscription_error(const char *channel, const char *message)
 {
     struct buffer buffer = {0};
     begin(&buffer, "pusher:subscription_error", channel, strlen(message));
     ADD(&buffer, "{\"type\":\"AuthError\",\"error\":");
     buffer_add_json_string(&buffer, message, strlen(message));
-    buffer_printf(&buffer, ",\"status\":%d}}", status);
+    ADD(&buffer, ",\"status\":401}}");
     return finish(&buffer);
 }
 
 struct frame *event_member_added(const char *channel, const struct member *member)
 {
     struct buffer buffer = {0};
-    begin(&buffer, "pusher_internal:member_added", channel, (size_t)2 * (member->id_bytes + member->info_bytes));
+    begin(&buffer, "pusher_internal:member_added", channel,
+        (size_t)2 * (member->id_bytes + member->info_bytes));
     ADD(&buffer, "\"{\\\"user_id\\\":");
     add_inner_string(&buffer, member->id, member->id_bytes);
     if (member->info) {

@@ -16,8 +16,8 @@ struct frame *event_pong(void);
 /* roster NULL: a channel without one. */
 struct frame *event_subscription_succeeded(const char *channel, const struct roster *roster);
 
-/* pusher:subscription_error: {"type":"AuthError","error":…,"status":…}. */
-struct frame *event_subscription_error(const char *channel, const char *message, int status);
+/* pusher:subscription_error: {"type":"AuthError","error":…,"status":401}, whatever the reason (protocol.md). */
+struct frame *event_subscription_error(const char *channel, const char *message);
 struct frame *event_member_added(const char *channel, const struct member *member);
 struct frame *event_member_removed(const char *channel, const struct member *member);
 

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Statuses of pusher:subscription_error, in the sense of HTTP. */
-enum { STATUS_BAD_REQUEST = 400, STATUS_UNAUTHORIZED = 401, STATUS_FULL = 403, STATUS_UNAVAILABLE = 503 };
-
 /* What a client asks for. */
 struct wish {
     struct message_subscription said;
@@ -38,11 +35,10 @@ struct subscription *connection_subscription(struct connection *connection, stru
 }
 
 /* pusher:error, and pusher:subscription_error, which pusher-js turns into its callback. Returns false. */
-static bool refuse(struct connection *connection, struct json_text channel, int status, const char *format,
-    ...) __attribute__((format(printf, 4, 5)));
+static bool refuse(struct connection *connection, struct json_text channel, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-static bool refuse(
-    struct connection *connection, struct json_text channel, int status, const char *format, ...)
+static bool refuse(struct connection *connection, struct json_text channel, const char *format, ...)
 {
     char words[WORDS_MAX_BYTES], name[QUOTE_MAX_BYTES + 1];
     va_list arguments;
@@ -51,7 +47,7 @@ static bool refuse(
     va_end(arguments);
     snprintf(name, sizeof(name), "%.*s", QUOTE(channel));
     connection_complain(connection, 0, "%s", words);
-    struct frame *frame = event_subscription_error(name, words, status);
+    struct frame *frame = event_subscription_error(name, words);
     connection_send(connection, frame);
     frame_unref(frame);
     return false;
@@ -66,8 +62,8 @@ static bool check_server_to_user(struct connection *connection, struct json_text
     struct json_text id = {channel.bytes + prefix, channel.length - prefix};
     if (connection->user && json_text_is(id, connection->user->id))
         return true;
-    return refuse(connection, channel, STATUS_UNAUTHORIZED,
-        "Channel %.*s is only for a connection that is signed in as that user", QUOTE(channel));
+    return refuse(connection, channel, "Channel %.*s is only for a connection that is signed in as that user",
+        QUOTE(channel));
 }
 
 static bool is_server_to_user(struct json_text channel)
@@ -86,7 +82,7 @@ static bool check_channel(struct connection *connection, struct wish *wish)
         return check_server_to_user(connection, channel);
     }
     if (channel.length >= sizeof(name) || !channel_name_valid(channel.bytes, channel.length, max_chars))
-        return refuse(connection, channel, STATUS_BAD_REQUEST,
+        return refuse(connection, channel,
             "Invalid channel name %.*s: it must be 1 to %u characters of A-Z a-z 0-9 _ - = @ , . ;",
             QUOTE(channel), max_chars ? max_chars : (unsigned)sizeof(name) - 1);
     snprintf(name, sizeof(name), "%.*s", (int)channel.length, channel.bytes);
@@ -104,8 +100,8 @@ static bool check_new(struct connection *connection, const struct wish *wish)
         return false;
     }
     if (max && connection->subscription_count >= max)
-        return refuse(connection, wish->said.channel, STATUS_FULL,
-            "This connection has %u subscriptions, as many as it may", max);
+        return refuse(
+            connection, wish->said.channel, "This connection has %u subscriptions, as many as it may", max);
     return true;
 }
 
@@ -122,7 +118,7 @@ static bool check_signature(struct connection *connection, const struct wish *wi
     if (!needs_signature(wish->kind))
         return true;
     if (presence && !said->channel_data.bytes && !connection->user)
-        return refuse(connection, said->channel, STATUS_UNAUTHORIZED,
+        return refuse(connection, said->channel,
             "Invalid signature: a presence channel needs channel_data, a string with a JSON object");
     socket_id_print(connection->id, socket_id);
     snprintf(name, sizeof(name), "%.*s", (int)said->channel.length, said->channel.bytes);
@@ -137,7 +133,7 @@ static bool check_signature(struct connection *connection, const struct wish *wi
     if (auth_channel(&input, name, presence ? said->channel_data.bytes : NULL, said->channel_data.length,
             expected, sizeof(expected)) == AUTH_GRANTED)
         return true;
-    return refuse(connection, said->channel, STATUS_UNAUTHORIZED,
+    return refuse(connection, said->channel,
         "Invalid signature: Expected HMAC SHA256 hex digest of %.*s, but got %.*s",
         (int)json_text_cut((struct json_text){expected, strlen(expected)}, sizeof(expected) - 4), expected,
         QUOTE(said->auth));
@@ -164,12 +160,12 @@ static bool check_user(struct connection *connection, struct message *message, s
         return true;
     }
     if (message_read_user(message, wish->said.channel_data, &wish->user, &why) != 0)
-        return refuse(connection, wish->said.channel, STATUS_BAD_REQUEST, "channel_data %s", why);
+        return refuse(connection, wish->said.channel, "channel_data %s", why);
     if (limits->user_id_chars && json_text_characters(wish->user.id) > limits->user_id_chars)
-        return refuse(connection, wish->said.channel, STATUS_BAD_REQUEST,
+        return refuse(connection, wish->said.channel,
             "user_id is too long: it may have at most %u characters", limits->user_id_chars);
     if (limits->user_info_bytes && wish->user.info.length > limits->user_info_bytes)
-        return refuse(connection, wish->said.channel, STATUS_BAD_REQUEST,
+        return refuse(connection, wish->said.channel,
             "user_info is too large: it may have at most %u bytes of JSON", limits->user_info_bytes);
     return true;
 }
@@ -292,9 +288,9 @@ void connection_subscribed(struct subscription *subscription)
     }
     connection_unlink(subscription);
     if (subscription->result == STORE_FULL)
-        refuse(connection, channel, STATUS_FULL, "Channel %s has %u members, as many as it may",
-            subscription->name, connection->app->limits.presence_members);
+        refuse(connection, channel, "Channel %s has %u members, as many as it may", subscription->name,
+            connection->app->limits.presence_members);
     else
-        refuse(connection, channel, STATUS_UNAVAILABLE,
-            "Channel %s cannot be subscribed to now: its presence cannot be reached", subscription->name);
+        refuse(connection, channel, "Channel %s cannot be subscribed to now: its presence cannot be reached",
+            subscription->name);
 }

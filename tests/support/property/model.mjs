@@ -101,9 +101,9 @@ export class Model {
         this.tell(c, { event: 'pusher:error', data: { code, message } });
     }
 
-    refuse(c, channel, status, message = ANY) {
+    refuse(c, channel, message = ANY) {
         this.complain(c, message);
-        this.tell(c, { event: 'pusher:subscription_error', channel, data: { type: 'AuthError', error: message, status } });
+        this.tell(c, { event: 'pusher:subscription_error', channel, data: { type: 'AuthError', error: message, status: 401 } });
     }
 
     subscribers(channel) {
@@ -164,17 +164,17 @@ export class Model {
         const kind = kindOf(channel);
         const { user, channels } = this.connections.get(c);
         if (kind === 'user' ? channel !== `#server-to-user-${user?.id}` : !isName(channel))
-            return this.refuse(c, channel, oneOf(400, 401));
+            return this.refuse(c, channel);
         if (channels.has(channel))
             return this.complain(c, `Existing subscription to channel ${channel}`);
         if (channels.size >= limits.channels_per_connection)
-            return this.refuse(c, channel, oneOf(401, 403));
+            return this.refuse(c, channel);
         if (['public', 'user'].includes(kind))
             return { member: null };
         if (kind === 'presence' && data === undefined && !user)
-            return this.refuse(c, channel, 401);
+            return this.refuse(c, channel);
         if (auth !== 'good')
-            return this.refuse(c, channel, 401);
+            return this.refuse(c, channel);
         return kind === 'presence' ? this.mayBeMember(c, channel, data) : { member: null };
     }
 
@@ -182,10 +182,10 @@ export class Model {
         const { user } = this.connections.get(c);
         const member = data === undefined ? user : memberIn(data);
         if (!member)
-            return this.refuse(c, channel, oneOf(400, 401));
+            return this.refuse(c, channel);
         const roster = this.rosters.get(channel) ?? new Map();
         if (!roster.has(member.id) && roster.size >= limits.presence_members)
-            return this.refuse(c, channel, oneOf(401, 403));
+            return this.refuse(c, channel);
         return { member };
     }
 

@@ -71,7 +71,7 @@ static void subscription_succeeded_with_a_roster(void **state)
 static void subscription_error(void **state)
 {
     (void)state;
-    assert_frame(event_subscription_error("private-\"a", "no \\", 401),
+    assert_frame(event_subscription_error("private-\"a", "no \\"),
         "{\"event\":\"pusher:subscription_error\",\"channel\":\"private-\\\"a\",\"data\":"
         "{\"type\":\"AuthError\",\"error\":\"no \\\\\",\"status\":401}}");
 }
