@@ -19,6 +19,9 @@ enum {
 static void on_end_of_turn(uv_prepare_t *handle)
 {
     struct worker *worker = handle->data;
+    /* Before anything is written: whoever reads an answer of this turn may rely on the node having what came before
+     * it. And behind it: connections that end give their subscriptions up. */
+    outgoing_flush(&worker->node.to_node);
     connection_flush_dirty(worker);
     outgoing_flush(&worker->node.to_node);
 }
