@@ -20,6 +20,7 @@ struct redis_connection {
     uv_prepare_t flush; /* runs before the loop waits: one write for all of a turn */
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
+    struct addrinfo *found, *next; /* what the name stands for, and what of it is tried next */
     struct redis_address address;
     struct redis_connection_events events;
     void *context;
@@ -42,6 +43,7 @@ static void free_if_done(struct redis_connection *connection)
     if (connection->handles || connection->resolving)
         return;
     redisReaderFree(connection->reader);
+    uv_freeaddrinfo(connection->found);
     free(connection->out);
     free(connection);
 }
@@ -61,7 +63,8 @@ void redis_connection_close(struct redis_connection *connection)
     connection->open = false;
     if (connection->resolving)
         uv_cancel((uv_req_t *)&connection->resolve);
-    uv_close(&connection->handle, on_closed);
+    if (!uv_is_closing(&connection->handle)) /* on its way to the next address */
+        uv_close(&connection->handle, on_closed);
     uv_close((uv_handle_t *)&connection->flush, on_closed);
 }
 
@@ -179,13 +182,39 @@ void redis_connection_send(
     }
 }
 
-/* ---- opening ---- */
+/* ---- opening: every address that the name stands for is tried, in the order of the resolver ---- */
+
+static void on_connected(uv_connect_t *request, int status);
+
+static int connect_to_next(struct redis_connection *connection)
+{
+    const struct addrinfo *to = connection->next;
+    connection->next = to->ai_next;
+    return uv_tcp_connect(&connection->connect, &connection->tcp, to->ai_addr, on_connected);
+}
+
+static void on_closed_for_next(uv_handle_t *handle)
+{
+    struct redis_connection *connection = handle->data;
+    if (connection->closing) {
+        on_closed(handle);
+        return;
+    }
+    uv_tcp_init(connection->loop, &connection->tcp);
+    int error = connect_to_next(connection);
+    if (error)
+        lose(connection, uv_strerror(error));
+}
 
 static void on_connected(uv_connect_t *request, int status)
 {
     struct redis_connection *connection = request->data;
     if (status == UV_ECANCELED || connection->closing)
         return;
+    if (status < 0 && connection->next) {
+        uv_close(&connection->handle, on_closed_for_next);
+        return;
+    }
     if (status == 0)
         status = uv_read_start(&connection->stream, on_room, on_read);
     if (status < 0) {
@@ -204,14 +233,13 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 {
     struct redis_connection *connection = request->data;
     connection->resolving = false;
+    connection->found = connection->next = found;
     if (connection->closing) {
-        uv_freeaddrinfo(found);
         free_if_done(connection);
         return;
     }
     if (status == 0)
-        status = uv_tcp_connect(&connection->connect, &connection->tcp, found->ai_addr, on_connected);
-    uv_freeaddrinfo(found);
+        status = connect_to_next(connection);
     if (status < 0)
         lose(connection, uv_strerror(status));
 }

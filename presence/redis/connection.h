@@ -24,7 +24,7 @@ struct redis_connection_events {
     void (*lost)(void *context, const char *why);
 };
 
-/* Resolves (without blocking) and connects. Never NULL: what goes wrong is told as `lost`, later. */
+/* Resolves (without blocking) and connects, to the first address of the name that accepts. Never NULL: what goes wrong is told as `lost`, later. */
 struct redis_connection *redis_connection_open(uv_loop_t *loop, const struct redis_address *address,
     const struct redis_connection_events *events, void *context);
 
