@@ -10,10 +10,19 @@
 
 enum { EXIT_CONFIG = 78 };
 
+static unsigned examine(
+    const struct store_redis_options *options, const char *const *edges, size_t edge_count, FILE *out)
+{
+    (void)edges; /* it looks at Redis only */
+    (void)edge_count;
+    return doctor_examine(options, out);
+}
+
 static const struct tool {
     const char *name;
-    unsigned (*run)(const struct store_redis_options *options, FILE *out);
-} tools[] = {{"doctor", doctor_examine}, {"verify", verify_compare}};
+    unsigned (*run)(
+        const struct store_redis_options *options, const char *const *edges, size_t edge_count, FILE *out);
+} tools[] = {{"doctor", examine}, {"verify", verify_compare}};
 
 static const struct tool *find(const char *name)
 {
@@ -28,16 +37,33 @@ bool fleet_tool_known(const char *name)
     return find(name) != NULL;
 }
 
-int fleet_tool_run(const char *name, const struct config *config)
+/* The admin listener of the configuration's own edge; "": it has none that can be known. */
+static void print_own(const struct config *config, char *text, size_t bytes)
+{
+    const char *address = config->edge.admin.address;
+    text[0] = '\0';
+    if (config->edge.admin.enabled && config->edge.admin.port)
+        snprintf(text, bytes, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
+            (unsigned)config->edge.admin.port);
+}
+
+int fleet_tool_run(const char *name, const struct config *config, const char *const *edges, size_t edge_count)
 {
     struct store_redis_options options;
+    char own[160];
+    const char *const only_own = own;
     if (config->presence.store != PRESENCE_REDIS) {
         fprintf(stderr, "rollcall: presence.store is \"memory\": there is no Redis to look at\n");
         return EXIT_CONFIG;
     }
     signal(SIGPIPE, SIG_IGN); /* connections that end are told otherwise */
     struct store_redis_shard *shards = fleet_options(config, &options);
-    unsigned wrong = find(name)->run(&options, stdout);
+    print_own(config, own, sizeof(own));
+    if (!edge_count && own[0]) {
+        edges = &only_own;
+        edge_count = 1;
+    }
+    unsigned wrong = find(name)->run(&options, edges, edge_count, stdout);
     free(shards);
     return wrong ? 1 : 0;
 }

@@ -14,7 +14,10 @@ static const char usage[] =
     "  rollcall --config FILE            serve\n"
     "  rollcall --config FILE --check    only check the configuration\n"
     "  rollcall doctor --config FILE     ask every Redis and Sentinel of the fleet, and say what is wrong\n"
-    "  rollcall verify --config FILE     compare what lies in Redis with the edges that live\n"
+    "  rollcall verify --config FILE [--edge HOST:PORT]…\n"
+    "                                    compare what lies in Redis with what edges hold; HOST:PORT is the "
+    "admin\n"
+    "                                    listener of one, by default that of the configuration\n"
     "  rollcall --explain                every key of the configuration: type, default, range, meaning\n"
     "  rollcall --schema                 the same as JSON Schema\n"
     "  rollcall --version\n"
@@ -23,9 +26,13 @@ static const char usage[] =
 /* Exit statuses (sysexits.h): 64 for a wrong command line, 78 for a wrong configuration. */
 enum { EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 
+enum { EDGES_MAX = 256 };
+
 struct arguments {
     const char *config_path;
     const char *tool; /* NULL: serve */
+    const char *edges[EDGES_MAX];
+    size_t edge_count;
     bool check;
 };
 
@@ -34,6 +41,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
+        {"edge", required_argument, NULL, 'E'},
         {"check", no_argument, NULL, 'k'},
         {"explain", no_argument, NULL, 'e'},
         {"schema", no_argument, NULL, 's'},
@@ -46,6 +54,10 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         switch (option) {
         case 'c':
             arguments->config_path = optarg;
+            break;
+        case 'E':
+            if (arguments->edge_count < EDGES_MAX)
+                arguments->edges[arguments->edge_count++] = optarg;
             break;
         case 'k':
             arguments->check = true;
@@ -92,7 +104,7 @@ int main(int argc, char **argv)
         printf("%s: good\n", arguments.config_path);
         status = 0;
     } else if (arguments.tool) {
-        status = fleet_tool_run(arguments.tool, config);
+        status = fleet_tool_run(arguments.tool, config, arguments.edges, arguments.edge_count);
     } else {
         log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);
         status = process_serve(config);

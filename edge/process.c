@@ -4,6 +4,7 @@
 #include "edge/base/clock.h"
 #include "edge/base/container.h"
 #include "edge/base/log.h"
+#include "edge/node/facts.h"
 #include "edge/worker.h"
 
 #include <errno.h>
@@ -84,6 +85,12 @@ static void write_metrics(void *context, struct buffer *out)
     node_write_metrics(process->node, out);
 }
 
+static bool write_facts(void *context, struct buffer *out)
+{
+    struct process *process = context;
+    return node_write_facts(process->node, out);
+}
+
 static const char *not_ready(void *context)
 {
     struct process *process = context;
@@ -152,6 +159,7 @@ static int start_admin(struct process *process)
         .alive = alive,
         .not_ready = not_ready,
         .write_metrics = write_metrics,
+        .write_facts = write_facts,
         .context = process,
     };
     int error =

@@ -36,6 +36,15 @@ static int print_metrics(struct admin *admin, struct buffer *body)
     return 200;
 }
 
+static int print_facts(struct admin *admin, struct buffer *body)
+{
+    const struct admin_sources *sources = &admin->sources;
+    if (sources->write_facts && sources->write_facts(sources->context, body))
+        return 200;
+    buffer_add_string(body, "this edge is no part of a fleet\n");
+    return 404;
+}
+
 static const struct page {
     const char *path;
     int (*print)(struct admin *admin, struct buffer *body);
@@ -44,6 +53,7 @@ static const struct page {
     {"/healthz", print_health, NULL},
     {"/readyz", print_readiness, NULL},
     {"/metrics", print_metrics, "text/plain; version=0.0.4; charset=utf-8"},
+    {"/facts", print_facts, "text/plain; charset=utf-8"},
 };
 
 static const struct page *page_find(struct http_text path)
@@ -59,7 +69,8 @@ static void on_request(void *context, const struct http_request *request)
     struct admin *admin = context;
     const struct page *page = page_find(request->path);
     if (!page) {
-        http_answer_error(request->exchange, 404, NULL, "there are /healthz, /readyz and /metrics here");
+        http_answer_error(
+            request->exchange, 404, NULL, "there are /healthz, /readyz, /metrics and /facts here");
         return;
     }
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {

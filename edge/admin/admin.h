@@ -4,6 +4,7 @@
  *   GET /healthz   200, or 503 when a loop does not turn any more: restart me. Never depends on a store.
  *   GET /readyz    200 {"ready":true}, or 503 {"ready":false,"reason":…}: send me nobody new.
  *   GET /metrics   Prometheus' text format 0.0.4
+ *   GET /facts     whom this edge holds in a fleet's Redis, for `rollcall verify`; 404 without a fleet
  *
  * It lives on the node's thread, so an answer also shows that this thread turns. Thread: that one, for all of
  * this header, unless said.
@@ -36,6 +37,8 @@ struct admin_sources {
     const char *(*not_ready)(void *context);
     /* Further metrics, in the same format. NULL: none. */
     void (*write_metrics)(void *context, struct buffer *out);
+    /* The body of /facts; false where there are none. NULL: none. */
+    bool (*write_facts)(void *context, struct buffer *out);
     void *context;
 };
 

@@ -27,18 +27,19 @@ const environment = { ...process.env, ASAN_OPTIONS: 'detect_leaks=1' };
 /* conf/fleet-sentinel.json, on our ports. */
 const settings = JSON.parse(readFileSync(join(root, 'conf/fleet-sentinel.json'), 'utf8').replace(/^\s*\/\/.*$/gm, ''));
 delete settings.$schema;
+settings.edge.admin = { enabled: false }; /* which edges are asked is said with --edge */
 settings.redis.shards.forEach((shard) => {
     shard.sentinel.addresses = fleet.sentinels.map(({ where }) => where);
 });
 Object.assign(settings.presence, { heartbeat_ms: H, lease_ms: L, scrub_ms: 1000, partitions: 4 });
 
 /* Runs a tool with that configuration, changed; {code, text} with names for addresses. */
-async function run(tool, change = () => {}) {
+async function run(tool, change = () => {}, more = []) {
     const changed = structuredClone(settings);
     change(changed);
     const path = join(mkdtempSync(join(tmpdir(), 'rollcall-test-')), 'fleet.json');
     writeFileSync(path, JSON.stringify(changed));
-    const { code, stdout, stderr } = await runServer([tool, '--config', path], { env: environment });
+    const { code, stdout, stderr } = await runServer([tool, '--config', path, ...more], { env: environment });
     assert.equal(stderr, '');
     return { code, text: stdout.replace(/127\.0\.0\.1:\d+/g, (where) => names.get(where) ?? where) };
 }
@@ -147,7 +148,11 @@ test('verify: what live edges hold is no difference; what a dead one held is nam
     const stays = await crowd.add(edge, 'ann');
     const dies = await crowd.add(other, 'bob');
     await Promise.all(channels.flatMap((channel) => [stays.join(channel), dies.join(channel)]));
-    const before = await run('verify');
+    const asking = [edge, other].flatMap(({ adminPort }) => ['--edge', `127.0.0.1:${adminPort}`]);
+    const before = await until(async () => {
+        const report = await run('verify', undefined, asking);
+        return report.code === 0 && report;
+    }, 'nothing on its way');
     assert.match(before.text, /, 0 differences\n[^]*\nno differences\n$/);
     assert.equal(before.code, 0);
 
@@ -165,6 +170,38 @@ test('verify: what live edges hold is no difference; what a dead one held is nam
     await Promise.all([s1.start({ keep: true }), s2.start({ keep: true })]);
     await until(async () => (await run('verify')).code === 0, 'what it held to be gone', 3 * L);
     crowd.close();
+});
+
+test('verify: a fact that Redis has and its living edge has not, and the reverse', async () => {
+    const crowd = new Crowd();
+    const strange = 'ännchen 100%\t';
+    const stays = await crowd.add(edge, strange);
+    await stays.join('presence-a');
+    const asking = ['--edge', `127.0.0.1:${edge.adminPort}`];
+    const report = () => run('verify', undefined, asking);
+    await until(async () => (await report()).code === 0, 'nothing on its way');
+    edge.signal('SIGSTOP'); /* or its next scrub would put it right while we look */
+    const shards = await Promise.all(fleet.shards.map(async (shard) => [shard, (await (await shard.master()).keys()).find((key) => key.endsWith(':r:7:presence-a'))]));
+    const [shard, key] = shards.find(([, found]) => found);
+    const master = await shard.master();
+    const value = await master.ask('HGET', key, `u${strange}`);
+    await master.ask('HDEL', key, `u${strange}`);
+    await master.ask('HSET', key, 'ughost', value);
+    edge.signal('SIGCONT');
+    const text = await until(async () => {
+        const { code, text: found } = await report();
+        return code === 1 && found;
+    }, 'the differences');
+    assert.match(text, /partition \d: 7:presence-a, user ghost of owner \d+, whose edge lives and does not hold it: gone when that edge asserts again/);
+    assert.match(text, /partition \d: 7:presence-a, user ännchen 100%\t of owner \d+ is missing, and its edge holds it: back with its next scrub \(1 s\)\n/);
+    await until(async () => (await report()).code === 0, 'it to heal', 10_000);
+    crowd.close();
+});
+
+test('verify: an edge that cannot be asked', async () => {
+    const { code, text } = await run('verify', undefined, ['--edge', '127.0.0.1:1']);
+    assert.equal(code, 0);
+    assert.match(text, /edge 127\.0\.0\.1:1 does not say what it holds \(GET \/facts\): it is not compared\n/);
 });
 
 test('verify: nobody is there', async () => {

@@ -1,5 +1,6 @@
 #include "presence/redis/doctor/verify.h"
 
+#include "presence/redis/doctor/edge_facts.h"
 #include "presence/redis/doctor/survey.h"
 
 #include <hiredis/hiredis.h>
@@ -18,10 +19,23 @@ struct verifying {
     FILE *out;
     const struct store_redis_options *options;
     const struct survey_shard *shard;
-    unsigned index; /* of the shard */
+    const char *const *edges; /* whose admin listeners are asked */
+    size_t edge_count;
+    struct edge_facts *before,
+        *after;                   /* what they said before and after Redis was read; after: NULL until then */
+    struct suspicion *suspicions; /* facts that no edge held before */
+    unsigned index;               /* of the shard */
     redisContext *redis;
     unsigned differences, facts, keys;
     bool lost; /* the connection */
+};
+
+/* A fact in Redis whose owner does not hold it; looked at again at the end, because edges go on meanwhile. */
+struct suspicion {
+    struct suspicion *next;
+    unsigned partition;
+    char *owner, *channel, *user; /* user NULL: the number of subscriptions */
+    size_t user_bytes;
 };
 
 /* A key in its parts: "<prefix>:{17}:r:7:presence-room" is partition 17, kind r, rest "7:presence-room". */
@@ -168,6 +182,33 @@ static bool take_apart(struct verifying *v, const char *text, size_t bytes, stru
     return key->kind != 0;
 }
 
+static char *copy(const char *text, size_t bytes)
+{
+    char *copied = strndup(text, bytes);
+    if (!copied)
+        abort();
+    return copied;
+}
+
+/* A living owner's fact: does its edge hold it, if it was asked? */
+static void ask_edge(struct verifying *v, const struct key *key, const char *owner, size_t owner_bytes,
+    const char *user, size_t user_bytes)
+{
+    if (edge_facts_say(v->before, key->partition, owner, owner_bytes, key->rest, user, user_bytes) !=
+        EDGE_HOLDS_NOT)
+        return;
+    struct suspicion *suspicion = calloc(1, sizeof *suspicion);
+    if (!suspicion)
+        abort();
+    *suspicion = (struct suspicion){.next = v->suspicions,
+        .partition = key->partition,
+        .owner = copy(owner, owner_bytes),
+        .channel = copy(key->rest, strlen(key->rest)),
+        .user = user ? copy(user, user_bytes) : NULL,
+        .user_bytes = user_bytes};
+    v->suspicions = suspicion;
+}
+
 /* The owners of one field, "17,18|info", each judged; read a second time before it is called wrong, because edges go
  * on writing meanwhile. */
 static void check_owners(struct verifying *v, const struct key *key, const redisReply *field,
@@ -180,6 +221,8 @@ static void check_owners(struct verifying *v, const struct key *key, const redis
         size_t bytes = strcspn(at, ",|");
         struct owner owner = look_up(v, key, at, bytes);
         v->facts++;
+        if (owner.state == OWNER_LIVES)
+            ask_edge(v, key, at, bytes, field->str + 1, (size_t)field->len - 1);
         if (owner.state != OWNER_LIVES) {
             redisReply *again = ask(v, "HGET %b %b", key->text, key->bytes, field->str, (size_t)field->len);
             if (again && again->type == REDIS_REPLY_STRING && !strcmp(again->str, value->str))
@@ -204,6 +247,8 @@ static void check_hash(struct verifying *v, const struct key *key)
             struct owner owner = look_up(v, key, field->str, (size_t)field->len);
             snprintf(what, sizeof what, "%.200s, %.20s subscriptions", key->rest, value->str);
             v->facts++;
+            if (owner.state == OWNER_LIVES)
+                ask_edge(v, key, field->str, (size_t)field->len, NULL, 0);
             if (owner.state != OWNER_LIVES &&
                 as_number(ask(v, "HEXISTS %b %s", key->text, key->bytes, field->str), 0) > 0)
                 tell_owner(v, key, what, field->str, (int)field->len);
@@ -266,6 +311,83 @@ static void check_key(struct verifying *v, const char *text, size_t bytes)
         tell_owner(v, &key, "the list of channels", key.rest, (int)strlen(key.rest));
 }
 
+/* ---- what edges hold ---- */
+
+/* Whether Redis has the fact now. */
+static bool has_fact(struct verifying *v, unsigned partition, const char *owner, const char *channel,
+    const char *user, size_t user_bytes)
+{
+    const char *prefix = v->options->prefix;
+    redisReply *field = user ? ask(v, "HGET %s:{%u}:r:%s u%b", prefix, partition, channel, user, user_bytes)
+                             : ask(v, "HGET %s:{%u}:s:%s %s", prefix, partition, channel, owner);
+    bool has = field && field->type == REDIS_REPLY_STRING;
+    if (has && user) {
+        size_t bytes = strlen(owner);
+        const char *at = field->str, *end = strchr(field->str, '|');
+        for (has = false; end && at < end && !has; at += strcspn(at, ",|") + 1)
+            has = strcspn(at, ",|") == bytes && !strncmp(at, owner, bytes);
+    }
+    if (field)
+        freeReplyObject(field);
+    return has;
+}
+
+static void print_fact(char *text, size_t room, const char *channel, const char *user)
+{
+    if (user)
+        snprintf(text, room, "%.200s, user %.200s", channel, user);
+    else
+        snprintf(text, room, "%.200s, subscriptions", channel);
+}
+
+/* What nobody holds, neither before nor after, and Redis still has. */
+static void judge_suspicions(struct verifying *v)
+{
+    struct suspicion *next;
+    for (struct suspicion *s = v->suspicions; s; s = next) {
+        char what[512];
+        enum edge_says says = edge_facts_say(
+            v->after, s->partition, s->owner, strlen(s->owner), s->channel, s->user, s->user_bytes);
+        print_fact(what, sizeof what, s->channel, s->user);
+        if (says == EDGE_HOLDS_NOT && has_fact(v, s->partition, s->owner, s->channel, s->user, s->user_bytes))
+            differs(v,
+                "partition %u: %s of owner %s, whose edge lives and does not hold it: gone when that edge "
+                "asserts again "
+                "what it holds (its next scrub of the channel, %.0f s, shows that it has to)",
+                s->partition, what, s->owner, v->options->scrub_ms / 1000.0);
+        next = s->next;
+        free(s->owner);
+        free(s->channel);
+        free(s->user);
+        free(s);
+    }
+    v->suspicions = NULL;
+}
+
+/* What an edge holds, before and after, and Redis has not. */
+static void on_fact(void *context, unsigned partition, const char *owner, const char *channel,
+    const char *user, size_t user_bytes)
+{
+    struct verifying *v = context;
+    char what[512];
+    if (partition % v->options->shard_count != v->index ||
+        edge_facts_say(v->before, partition, owner, strlen(owner), channel, user, user_bytes) != EDGE_HOLDS ||
+        has_fact(v, partition, owner, channel, user, user_bytes))
+        return;
+    print_fact(what, sizeof what, channel, user);
+    differs(v,
+        "partition %u: %s of owner %s is missing, and its edge holds it: back with its next scrub (%.0f s)",
+        partition, what, owner, v->options->scrub_ms / 1000.0);
+}
+
+static void compare_with_edges(struct verifying *v)
+{
+    v->after = edge_facts_ask(v->edges, v->edge_count, v->out);
+    judge_suspicions(v);
+    edge_facts_each(v->after, on_fact, v);
+    edge_facts_free(v->after);
+}
+
 /* ---- shards ---- */
 
 static bool log_in(struct verifying *v)
@@ -306,21 +428,29 @@ static void check_all_keys(struct verifying *v)
     } while (strcmp(cursor, "0") != 0 && !v->lost);
 }
 
-static unsigned verify_shard(const struct survey *survey, unsigned index, FILE *out)
+static unsigned verify_shard(
+    const struct survey *survey, unsigned index, const char *const *edges, size_t edge_count, FILE *out)
 {
-    struct verifying v = {
-        .out = out, .options = survey->options, .shard = &survey->shards[index], .index = index};
+    struct verifying v = {.out = out,
+        .options = survey->options,
+        .shard = &survey->shards[index],
+        .edges = edges,
+        .edge_count = edge_count,
+        .index = index};
     fprintf(out, "shard %s", v.shard->of->name);
     if (!v.shard->master) {
         fputs(": nobody proves to be its master; `rollcall doctor` says more\n", out);
         return 1;
     }
     fprintf(out, ", %s\n", v.shard->master->where);
-    if (log_in(&v))
+    v.before = edge_facts_ask(edges, edge_count, out);
+    if (log_in(&v)) {
         check_all_keys(&v);
-    else
+        compare_with_edges(&v);
+    } else
         differs(
             &v, "cannot be read: %s", v.redis && v.redis->err ? v.redis->errstr : "the password is refused");
+    edge_facts_free(v.before);
     if (v.redis)
         redisFree(v.redis);
     if (v.differences > PRINTED_MAX)
@@ -329,12 +459,13 @@ static unsigned verify_shard(const struct survey *survey, unsigned index, FILE *
     return v.differences;
 }
 
-unsigned verify_compare(const struct store_redis_options *options, FILE *out)
+unsigned verify_compare(
+    const struct store_redis_options *options, const char *const *edges, size_t edge_count, FILE *out)
 {
     struct survey *survey = survey_make(options);
     unsigned differences = 0;
     for (unsigned i = 0; i < options->shard_count; i++)
-        differences += verify_shard(survey, i, out);
+        differences += verify_shard(survey, i, edges, edge_count, out);
     fprintf(out, differences ? "%u differences\n" : "no differences\n", differences);
     survey_free(survey);
     return differences;

@@ -167,7 +167,7 @@ static void test_refusals(void **state)
     struct server server;
     start(&server, "\"admin\": {\"port\": 0}");
     assert_answer(answer_to(&server, "GET /"), 404,
-        PARTS("{\"error\":\"there are /healthz, /readyz and /metrics here\"}"));
+        PARTS("{\"error\":\"there are /healthz, /readyz, /metrics and /facts here\"}"));
     start(&server, "\"admin\": {\"port\": 0}");
     assert_answer(answer_to(&server, "GET /metrics/"), 404, PARTS("{\"error\":"));
     start(&server, "\"admin\": {\"port\": 0}");
