@@ -48,19 +48,6 @@ static void print_loops(const struct admin_sources *sources, uint64_t now_ms, st
     }
 }
 
-/* A label's value: backslash, quote and newline are escaped. */
-static void add_label(struct buffer *body, const char *value)
-{
-    for (; *value; value++) {
-        if (*value == '\n')
-            buffer_add_string(body, "\\n");
-        else if (*value == '\\' || *value == '"')
-            buffer_printf(body, "\\%c", *value);
-        else
-            buffer_add(body, value, 1);
-    }
-}
-
 static void print_apps(const struct config *config, struct buffer *body)
 {
     static const char name[] = "rollcall_app_connections";
@@ -68,7 +55,7 @@ static void print_apps(const struct config *config, struct buffer *body)
     for (size_t i = 0; i < config->app_count; i++) {
         const struct app *app = &config->apps[i];
         buffer_printf(body, "%s{app=\"", name);
-        add_label(body, app->id);
+        buffer_add_label(body, app->id);
         buffer_printf(
             body, "\"} %u\n", atomic_load_explicit(&app->counters->connections, memory_order_relaxed));
     }
@@ -79,7 +66,7 @@ static void print_build(const struct config *config, struct buffer *body)
     static const char name[] = "rollcall_build_info";
     begin(body, name, "gauge", "Always 1; which version runs, under which name.");
     buffer_printf(body, "%s{version=\"" ROLLCALL_VERSION "\",edge=\"", name);
-    add_label(body, config->edge.name);
+    buffer_add_label(body, config->edge.name);
     buffer_add_string(body, "\"} 1\n");
 }
 

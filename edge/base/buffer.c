@@ -131,3 +131,15 @@ void buffer_add_json_string(struct buffer *buffer, const char *bytes, size_t len
     buffer_add_json_escaped(buffer, bytes, length);
     buffer_add(buffer, "\"", 1);
 }
+
+void buffer_add_label(struct buffer *buffer, const char *value)
+{
+    for (; *value; value++) {
+        if (*value == '\n')
+            buffer_add_string(buffer, "\\n");
+        else if (*value == '\\' || *value == '"')
+            buffer_printf(buffer, "\\%c", *value);
+        else
+            buffer_add(buffer, value, 1);
+    }
+}

@@ -47,6 +47,36 @@ struct app_key {
     char *secret;
 };
 
+/* What webhooks tell of, in the order of presence/store.h's enum store_transition_kind. */
+enum config_webhook_event {
+    WEBHOOK_CHANNEL_OCCUPIED,
+    WEBHOOK_CHANNEL_VACATED,
+    WEBHOOK_MEMBER_ADDED,
+    WEBHOOK_MEMBER_REMOVED,
+    WEBHOOK_SUBSCRIPTION_COUNT,
+    WEBHOOK_CLIENT_EVENT,
+    WEBHOOK_CACHE_MISS,
+    WEBHOOK_EVENTS, /* how many there are */
+};
+
+struct config_header {
+    char *name, *value;
+};
+
+/* An endpoint of a back end. */
+struct config_webhook {
+    char *url; /* http or https, without user and fragment */
+    char **events;
+    size_t event_count;
+    unsigned wants; /* 1 << WEBHOOK_…: what `events` says, all if there are none; 0: not enabled */
+    char *prefix;   /* of channels; "": all */
+    struct config_header *headers;
+    size_t header_count;
+    char *ca_file; /* "": the system's */
+    bool enabled;
+    bool allow_private_addresses;
+};
+
 struct app {
     char *id;
     char *key, *secret; /* the same as those of keys[0] */
@@ -60,6 +90,9 @@ struct app {
     uint32_t authorization_timeout_ms;
     char **allowed_origins; /* patterns, for config_origin_allowed(); none: all may */
     size_t allowed_origin_count;
+    struct config_webhook *webhooks;
+    size_t webhook_count;
+    unsigned webhook_events; /* what any of them wants */
     struct config_limits limits;
     struct app_counters *counters;
 };
@@ -160,6 +193,9 @@ const struct app *config_app_by_id(const struct config *config, const char *id, 
  * above. */
 const struct app_key *config_key_find(
     const struct config *config, const char *key, size_t length, const struct app **app);
+
+/* The name of an event of webhooks, such as "channel_occupied". Any thread. */
+const char *config_webhook_event_name(enum config_webhook_event event);
 
 /* Whether a page of that origin (the value of the header Origin; NULL: there was none, so it is no browser)
  * may use the app. Any thread. */

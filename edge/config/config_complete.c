@@ -139,6 +139,7 @@ void config_complete(struct config_reading *reading, struct config *config)
     for (size_t i = 0; i < config->app_count; i++) {
         struct app *app = &config->apps[i];
         reading->app_places[i].short_form = complete_pairs(app);
+        config_complete_webhooks(app);
         app->counters = calloc(1, sizeof(*app->counters));
         if (!app->counters)
             abort();

@@ -19,7 +19,13 @@ static char *take(struct config_reading *reading, const struct config_key *key,
     char *copy = strndup(secret, length);
     if (!copy)
         abort();
-    return copy;
+    const char *wrong = key->check ? key->check(copy) : NULL;
+    if (!wrong)
+        return copy;
+    config_complain(reading, place, "%s", wrong);
+    explicit_bzero(copy, length);
+    free(copy);
+    return NULL;
 }
 
 static char *from_environment(struct config_reading *reading, const struct config_key *key,

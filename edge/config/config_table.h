@@ -191,3 +191,12 @@ const char *config_check_origin(const char *value);
 const char *config_check_endpoint(const char *value);
 const char *config_check_master(const char *value);
 const char *config_check_username(const char *value);
+const char *config_check_absolute_path(const char *value);
+const char *config_check_webhook_url(const char *value);
+const char *config_check_webhook_event(const char *value);
+const char *config_check_header_name(const char *value);
+const char *config_check_header_value(const char *value);
+
+/* Fills in the `wants` of an app's webhooks. */
+struct app;
+void config_complete_webhooks(struct app *app);

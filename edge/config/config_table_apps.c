@@ -135,6 +135,78 @@ static const struct config_key pair_keys[] = {
 static const struct config_key origin = {
     .type = CONFIG_TEXT, .bytes = sizeof(char *), .min = 1, .max = 300, .check = config_check_origin};
 
+static const struct config_key webhook_event = {
+    .type = CONFIG_TEXT, .bytes = sizeof(char *), .min = 1, .max = 64, .check = config_check_webhook_event};
+
+static const struct config_key header_keys[] = {
+    {.name = "name",
+        .type = CONFIG_TEXT,
+        AT(struct config_header, name),
+        .min = 1,
+        .max = 128,
+        .required = true,
+        .check = config_check_header_name,
+        .sentence = "The header's name; those that the delivery sets itself are not free."},
+    {.name = "value",
+        .type = CONFIG_SECRET,
+        AT(struct config_header, value),
+        .min = 1,
+        .max = 4 * KIB,
+        .required = true,
+        .check = config_check_header_value,
+        .sentence = "Its value; like apps[].secret it may stand in the environment or in a file."},
+    {0},
+};
+
+static const struct config_key webhook_keys[] = {
+    {.name = "url",
+        .type = CONFIG_TEXT,
+        AT(struct config_webhook, url),
+        .min = 1,
+        .max = 2 * KIB,
+        .required = true,
+        .check = config_check_webhook_url,
+        .sentence = "Where events are posted to, as JSON, signed with the app's first pair."},
+    {.name = "events",
+        .type = CONFIG_LIST,
+        ITEMS(struct config_webhook, events, event_count, char *),
+        .max = 32,
+        .item = &webhook_event,
+        .sentence = "Which ones: channel_occupied, channel_vacated, member_added, member_removed, "
+                    "client_event, cache_miss, subscription_count; none: all."},
+    {.name = "prefix",
+        .type = CONFIG_TEXT,
+        AT(struct config_webhook, prefix),
+        .max = 200,
+        .text = "",
+        .sentence = "Only of channels whose names begin with this."},
+    {.name = "headers",
+        .type = CONFIG_LIST,
+        ITEMS(struct config_webhook, headers, header_count, struct config_header),
+        .max = 32,
+        .keys = header_keys,
+        .sentence = "Sent with each request, such as an Authorization."},
+    {.name = "enabled",
+        .type = CONFIG_BOOL,
+        AT(struct config_webhook, enabled),
+        .number = true,
+        .sentence = "Off: nothing is sent there, nor kept for later."},
+    {.name = "ca_file",
+        .type = CONFIG_TEXT,
+        AT(struct config_webhook, ca_file),
+        .max = 1 * KIB,
+        .text = "",
+        .check = config_check_absolute_path,
+        .sentence = "Certificates (PEM) that https may be signed with, in place of the system's; an absolute "
+                    "path."},
+    {.name = "allow_private_addresses",
+        .type = CONFIG_BOOL,
+        AT(struct config_webhook, allow_private_addresses),
+        .sentence = "The url may lead to loopback, private and link-local addresses. Otherwise they are "
+                    "refused when it comes to connecting, whatever the name was."},
+    {0},
+};
+
 const struct config_key config_app_keys[] = {
     {.name = "id",
         .type = CONFIG_TEXT,
@@ -211,6 +283,12 @@ const struct config_key config_app_keys[] = {
         .sentence = "Pages that may connect; none: all. \"https://*.example.com\" is every name below "
                     "example.com but not itself, \"example.com\" any scheme, \"localhost:*\" any port, \"*\" "
                     "everyone. Only browsers say an origin; other clients are let in."},
+    {.name = "webhooks",
+        .type = CONFIG_LIST,
+        ITEMS(struct app, webhooks, webhook_count, struct config_webhook),
+        .max = 32,
+        .keys = webhook_keys,
+        .sentence = "Endpoints of back ends that are told who comes and goes, in the whole fleet."},
     {.name = "limits", .type = CONFIG_OBJECT, .keys = limit_keys, .sentence = "What one app may use."},
     {0},
 };

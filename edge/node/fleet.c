@@ -36,15 +36,14 @@ static void on_store_log(void *context, enum engine_level level, const char *eve
     }
 }
 
-static int open_redis(struct node *node)
+static int open_redis(struct node *node, const struct store_observer *observer)
 {
     const struct config *config = node->config;
     struct store_redis_options options;
     struct store_redis_shard *shards = fleet_options(config, &options);
     options.log = on_store_log;
     char problem[256];
-    int error =
-        store_redis_new(node->loop, &options, &node_observer, node, &node->store, problem, sizeof(problem));
+    int error = store_redis_new(node->loop, &options, observer, node, &node->store, problem, sizeof(problem));
     free(shards);
     if (error)
         log_error("redis.configuration", "%s", problem);
@@ -55,9 +54,11 @@ static int open_redis(struct node *node)
 
 int node_open_store(struct node *node)
 {
+    struct store_observer observer = node_observer;
+    node_open_webhooks(node, &observer);
     if (node->config->presence.store == PRESENCE_REDIS)
-        return open_redis(node);
-    node->store = store_memory_new(&node_observer, node, clock_monotonic_ms);
+        return open_redis(node, &observer);
+    node->store = store_memory_new(&observer, node, clock_monotonic_ms);
     return 0;
 }
 
@@ -71,7 +72,8 @@ void node_retire(struct node *node, uint32_t grace_ms)
 
 static bool has_settled(const struct node *node)
 {
-    return !node->engine || engine_in_flight(node->engine) == 0;
+    return (!node->engine || engine_in_flight(node->engine) == 0) &&
+           (!node->webhooks.room || webhooks_idle(node->webhooks.room));
 }
 
 static void on_settle_step(uv_timer_t *timer)
@@ -168,6 +170,8 @@ static void add_partitions(struct buffer *out, const struct node *node)
 
 void node_write_metrics(struct node *node, struct buffer *out)
 {
+    if (node->webhooks.room)
+        webhooks_write_metrics(node->webhooks.room, out);
     if (!node->engine)
         return;
     add_counters(out, engine_counters(node->engine));

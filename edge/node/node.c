@@ -108,6 +108,9 @@ void node_close(struct node *node)
     uv_close((uv_handle_t *)&node->end_of_turn, NULL);
     uv_close((uv_handle_t *)&node->tick, NULL);
     uv_close((uv_handle_t *)&node->settle.timer, NULL);
+    wheel_cancel(&node->webhooks.tick);
+    if (node->webhooks.room)
+        webhooks_close(node->webhooks.room);
     store_free(node->store);
 }
 
@@ -115,5 +118,7 @@ void node_free(struct node *node)
 {
     free(node->lines);
     free(node->publish_rates);
+    if (node->webhooks.room)
+        webhooks_free(node->webhooks.room);
     free(node);
 }

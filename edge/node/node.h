@@ -59,6 +59,7 @@ struct subscription {
     struct frame *cached; /* cache channels: the cached event or cache_miss, to follow the answer; or NULL */
     bool online;          /* watchers of a CHANNEL_USER: whether he is, as it is known */
     enum store_result result;
+    enum store_reason reason; /* set by the worker before node_unsubscribe() */
 
     char name[];
 };
@@ -82,6 +83,8 @@ struct publish_item {
     unsigned info;            /* INFO_… wanted in the answer */
     struct socket_id exclude; /* in place of the publish's own, when it is not {0, 0}: each event of a batch
                                  may leave out another socket */
+    struct buffer note;       /* client events: what webhooks say of it (webhooks_add_payload()); or empty */
+    char *note_user_id;       /* owned; on presence channels, else NULL */
     /* the node's */
     struct publish *publish;
     struct store_publish stored;
@@ -169,10 +172,11 @@ uint64_t node_incarnation(const struct node *node);
  * back elsewhere meanwhile make no event. Once; nothing is joined or left any more. */
 void node_retire(struct node *node, uint32_t grace_ms);
 
-/* Calls `settled` when the store has been answered everything, or after max_ms. Once no worker runs any more. */
+/* Calls `settled` when the store has been answered everything and no webhook is under way, or after max_ms. Once no
+ * worker runs any more. */
 void node_settle(struct node *node, uint32_t max_ms, void (*settled)(void *context), void *context);
 
-/* The state of a fleet's store in Prometheus' text format; nothing with the memory store. */
+/* The state of a fleet's store, and of webhooks, in Prometheus' text format; nothing where there is neither. */
 void node_write_metrics(struct node *node, struct buffer *out);
 
 /* Stops the node's handles; call when no worker runs any more, then run the loop until it is empty, then

@@ -5,6 +5,7 @@
  *   subscribe.c  subscriptions
  *   observe.c    what the store tells, on its way to the workers
  *   publish.c    publishes: admission, the store, the answer
+ *   transitions.c  between the store and the webhooks
  *   query.c      questions of the HTTP API, and the JSON of their answers
  *   port.c       the workers' end: runs on their threads
  */
@@ -13,6 +14,7 @@
 #include "edge/base/rate.h"
 #include "edge/base/wheel.h"
 #include "edge/node/node.h"
+#include "edge/webhooks/webhooks.h"
 
 struct node_line { /* the node's end of the line to one worker */
     struct outgoing to_worker;
@@ -33,6 +35,11 @@ struct node {
         void (*settled)(void *context);
         void *context;
     } settle;
+    struct {
+        struct webhooks *room;   /* NULL: no app has any */
+        struct wheel_timer tick; /* of the memory store */
+        uint64_t dropped;        /* by it, as far as the log has said */
+    } webhooks;
     uint64_t incarnation;
     unsigned workers;
     struct node_line *lines;    /* one a worker */
@@ -67,7 +74,14 @@ bool node_workers_have_room(const struct node *node);
 /* Makes node->store (fleet.c). 0, or a negative errno that is in the log. */
 int node_open_store(struct node *node);
 
-/* What the store tells the node (observe.c). */
+/* Makes node->webhooks, if any app has some, and sets their part of the observer (transitions.c). Before the store. */
+void node_open_webhooks(struct node *node, struct store_observer *observer);
+
+/* Adds to the transitions of a channel what only the node knows; nothing, when no webhook of the app wants it. */
+void node_note_cache_miss(struct node *node, const struct app *app, const char *channel);
+void node_note_client_event(struct node *node, const struct app *app, const struct publish_item *item);
+
+/* What the store tells the node, but for transitions (observe.c). */
 extern const struct store_observer node_observer;
 
 /* The frame, with the header of a WebSocket in front. */

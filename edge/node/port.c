@@ -107,7 +107,7 @@ static void deliver(const struct delivery *delivery, struct subscription *subscr
         break;
     case DELIVERY_TERMINATE:
         if (is_member)
-            connection_end(connection, PUSHER_UNAUTHORIZED, "You got disconnected by the app");
+            connection_terminate(connection, "You got disconnected by the app");
         break;
     }
 }
@@ -145,6 +145,8 @@ void publish_free(struct publish *publish)
     for (size_t i = 0; i < publish->count; i++) {
         free(publish->items[i].channel);
         frame_unref(publish->items[i].frame);
+        buffer_deinit(&publish->items[i].note);
+        free(publish->items[i].note_user_id);
     }
     buffer_deinit(&publish->body);
     free(publish);

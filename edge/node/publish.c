@@ -145,6 +145,8 @@ static void on_published(struct store_publish *stored, enum store_result result)
     struct publish_item *item = CONTAINER_OF(stored, struct publish_item, stored);
     if (result != STORE_OK)
         item->publish->status = NODE_UNAVAILABLE;
+    else
+        node_note_client_event(item->publish->port->node, item->publish->app, item);
     one_published(item->publish->port->node, item->publish);
 }
 

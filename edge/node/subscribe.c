@@ -60,6 +60,8 @@ static void accept_subscription(struct node *node, struct subscription *subscrip
     subscription->channel = channel_ref(channel);
     subscription->answer = succeeded_frame(channel, stored);
     subscription->cached = cached_frame(channel, cached);
+    if (subscription->cached && !cached)
+        node_note_cache_miss(node, subscription->app, channel->name);
     subscription->online = roster_count(&stored->roster) > 0;
     channel->subscriptions++;
     channel->on_worker[subscription->worker]++;
@@ -126,6 +128,7 @@ void node_on_unsubscribe(struct mail *mail, void *context)
     struct node *node = context;
     if (subscription->node_state == NODE_ANSWERED)
         take_out(node, subscription);
+    subscription->stored.reason = subscription->reason;
     if (subscription->node_state != NODE_REFUSED)
         store_unsubscribe(node->store, &subscription->stored);
     subscription->released.run = port_on_released;

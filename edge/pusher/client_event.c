@@ -1,6 +1,8 @@
 /* Client events: who may send which, and how often. */
 #include "edge/pusher/connection_private.h"
 
+#include "edge/webhooks/webhooks.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +90,23 @@ void connection_forget_publishes(struct connection *connection)
     LIST_INIT(&connection->publishes);
 }
 
+/* What webhooks will say of it, on its own thread: their JSON need not be made by the node. */
+static void add_note(struct connection *connection, const struct subscription *subscription,
+    const struct message *message, struct json_text data, struct publish_item *item)
+{
+    char socket_id[SOCKET_ID_CHARS];
+    if (!(connection->app->webhook_events >> WEBHOOK_CLIENT_EVENT & 1))
+        return;
+    socket_id_print(connection->id, socket_id);
+    webhooks_add_payload(
+        &item->note, message->event.bytes, message->event.length, data.bytes, data.length, socket_id);
+    if (!subscription->user_id)
+        return;
+    item->note_user_id = strdup(subscription->user_id);
+    if (!item->note_user_id)
+        abort();
+}
+
 static void send_event(
     struct connection *connection, const struct subscription *subscription, const struct message *message)
 {
@@ -103,6 +122,7 @@ static void send_event(
         abort();
     publish->items[0].frame = event_from_client(subscription->name, message->event.bytes,
         message->event.length, data.bytes, data.length, subscription->user_id);
+    add_note(connection, subscription, message, data, &publish->items[0]);
     node_publish(&connection->worker->node, publish);
 }
 

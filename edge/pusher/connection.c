@@ -25,6 +25,7 @@ struct connection *connection_new(struct worker *worker, const struct transport 
     connection->key = admission->key;
     connection->protocol = admission->protocol;
     connection->seat = door_seat_keep(seat);
+    connection->reason = STORE_CLOSED;
     connection->id = next_id(worker);
     connection->opened_ms = connection->heard_ms = connection->progress_ms = worker_now_ms(worker);
     outbox_init(&connection->outbox);
@@ -63,10 +64,20 @@ void connection_end(struct connection *connection, int code, const char *why)
         return; /* that was one frame too many for a slow reader */
     connection->state = CONNECTION_CLOSING;
     connection->end_code = code;
+    if (code == PUSHER_NO_PONG)
+        connection->reason = STORE_TIMED_OUT;
     connection->end_why = strdup(why);
     if (!connection->end_why)
         abort();
     connection_mark_dirty(connection);
+}
+
+void connection_terminate(struct connection *connection, const char *why)
+{
+    if (connection->state != CONNECTION_OPEN)
+        return;
+    connection->reason = STORE_TERMINATED;
+    connection_end(connection, PUSHER_UNAUTHORIZED, why);
 }
 
 void connection_lost(struct connection *connection)

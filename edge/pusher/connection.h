@@ -77,10 +77,11 @@ struct connection {
     uint8_t protocol;
     enum connection_state { CONNECTION_OPEN, CONNECTION_CLOSING } state;
     enum { CONNECTION_QUIET, CONNECTION_PINGED } liveness;
-    int end_code;           /* while CLOSING: what the transport is to close with, or CONNECTION_RESET */
-    char *end_why;          /* owned; NULL: no words */
-    uint32_t partial_bytes; /* of a frame, in the transport's own buffer */
-    uint32_t counted_bytes; /* what of this connection is in worker->outbox_bytes */
+    enum store_reason reason; /* why it ends, for webhooks */
+    int end_code;             /* while CLOSING: what the transport is to close with, or CONNECTION_RESET */
+    char *end_why;            /* owned; NULL: no words */
+    uint32_t partial_bytes;   /* of a frame, in the transport's own buffer */
+    uint32_t counted_bytes;   /* what of this connection is in worker->outbox_bytes */
     struct outbox outbox;
     uint64_t progress_ms; /* when the outbox last became shorter or was empty */
     uint64_t taken_bytes; /* what the client's kernel had acknowledged when that was last looked at */
@@ -162,6 +163,9 @@ enum { CONNECTION_LAZY_MS = 5 };
 
 /* pusher:error with this code (null for one below 4000, a WebSocket close code), then close. */
 void connection_end(struct connection *connection, int code, const char *why);
+
+/* The back end ends it: 4009. */
+void connection_terminate(struct connection *connection, const char *why);
 
 /* Writes every outbox that has something new, and carries out the closes of this turn. At the end of each
  * turn, outside of all callbacks of libwebsockets. */

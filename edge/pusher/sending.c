@@ -50,6 +50,7 @@ void connection_slow(struct connection *connection, const char *why)
     log_info("connection.slow", "reset a client of app %s that %s: %" PRIu32 " bytes waited",
         connection->app ? connection->app->id : "?", why, waiting_bytes(connection));
     metric_add(&worker->metrics.slow_readers, 1);
+    connection->reason = STORE_TIMED_OUT;
     outbox_deinit(&connection->outbox);
     count(connection, 0);
     struct frame *frame = event_error(PUSHER_OVER_CAPACITY, "You read too slowly");

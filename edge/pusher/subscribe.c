@@ -234,9 +234,11 @@ void connection_unlink(struct subscription *subscription)
 
 /* ---- giving up ---- */
 
-static void give_up(struct connection *connection, struct subscription *subscription)
+static void give_up(
+    struct connection *connection, struct subscription *subscription, enum store_reason reason)
 {
     connection_unlink(subscription);
+    subscription->reason = reason;
     node_unsubscribe(&connection->worker->node, subscription);
 }
 
@@ -250,7 +252,7 @@ void connection_unsubscribe(struct connection *connection, struct message *messa
     }
     struct subscription *subscription = connection_subscription(connection, said.channel);
     if (subscription)
-        give_up(connection, subscription);
+        give_up(connection, subscription, STORE_UNSUBSCRIBED);
     else
         connection_complain(connection, 0, "No current subscription to channel %.*s", QUOTE(said.channel));
 }
@@ -258,7 +260,7 @@ void connection_unsubscribe(struct connection *connection, struct message *messa
 void connection_give_up_subscriptions(struct connection *connection)
 {
     while (!LIST_EMPTY(&connection->subscriptions))
-        give_up(connection, LIST_FIRST(&connection->subscriptions));
+        give_up(connection, LIST_FIRST(&connection->subscriptions), connection->reason);
 }
 
 /* ---- the node's answers ---- */
