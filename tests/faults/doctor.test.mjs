@@ -101,6 +101,19 @@ test('settings of a server that lose data', async () => {
         + 'failover throws away. Say min-replicas-to-write 1 and min-replicas-max-lag 2.',
     'shard shard-2: 2b has maxmemory-policy allkeys-lru: when memory is short, Redis throws presence away. Say maxmemory-policy '
         + 'noeviction.');
+
+    /* An edge that starts says the same of the masters that it finds, and what its configuration alone shows. */
+    await two.instances[0].ask('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    const starting = await startServer({ presence: settings.presence, redis: { ...edge.settings.redis,
+        shards: edge.settings.redis.shards.map((shard, i) => ({ ...shard,
+            sentinel: { ...shard.sentinel, addresses: shard.sentinel.addresses.slice(0, i + 1) } })) } });
+    await starting.logged(/"warn".*"redis\.setup".*shard shard-1: \S+ has no min-replicas-to-write: cut off/);
+    await starting.logged(/"warn".*"redis\.setup".*shard shard-2: \S+ has maxmemory-policy allkeys-lru: /);
+    await starting.logged(/"warn".*"redis\.setup".*shard shard-1 has one Sentinel: /);
+    await starting.logged(/"warn".*"redis\.setup".*shard shard-2 has 2 Sentinels: an even number/);
+    await starting.stop();
+    assert.deepEqual(edge.log.all.filter(({ line }) => line.includes('redis.setup')), [], 'the right setup has no warnings');
+    await two.instances[0].ask('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
     await one.instances[0].ask('CONFIG', 'SET', 'min-replicas-to-write', '1');
     await two.instances[1].ask('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
 });

@@ -67,6 +67,8 @@ test('the incident, with one password for all shards', { timeout: 150_000 }, asy
     try {
         await scene.begin();
         const { fleet, first, second, broken, timeline, crowd } = scene;
+        await scene.alarm(/"redis\.setup".*shards shard-0 and shard-1 have the same user and password: a mistake in a Sentinel/);
+        timeline.add('', 'each edge warns at its start: with one password a mistake in a Sentinel can make one shard copy the other');
 
         const other = await second.master();
         await fleet.monitor(broken, first, other.port);

@@ -1,7 +1,7 @@
 /* Redis servers and Sentinels of a test's own, and a client that speaks to them. Everything listens on free ports of
  * 127.0.0.1, keeps its files in a temporary folder, and is stopped by its process id. */
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -100,6 +100,16 @@ export async function freePorts(count) {
 
 process.setMaxListeners(100); /* a fleet is many processes, each with a word at our exit */
 
+/* tests/support/shifted_clock.c, as a library to be preloaded; made when it is first wanted. */
+let shiftedClock = null;
+function shiftedClockLibrary() {
+    if (!shiftedClock) {
+        shiftedClock = join(temporaryFolder(), 'shifted_clock.so');
+        execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', shiftedClock, join(root, 'tests/support/shifted_clock.c')]);
+    }
+    return shiftedClock;
+}
+
 export const ADMIN_PASSWORD = 'the-tests-own';
 
 /* One redis-server, or with `sentinel` one Sentinel. `lines` is its configuration. */
@@ -123,7 +133,7 @@ export class RedisProcess {
         if (!keep)
             writeFileSync(path, [`port ${this.port}`, 'bind 127.0.0.1', `dir ${this.folder}`, `logfile ${this.folder}/log`,
                 ...this.lines, ''].join('\n'));
-        this.process = spawn('redis-server', [path, ...(this.sentinel ? ['--sentinel'] : [])], { stdio: 'ignore' });
+        this.process = spawn('redis-server', [path, ...(this.sentinel ? ['--sentinel'] : [])], { stdio: 'ignore', env: { ...process.env, ...this.environment } });
         const child = this.process;
         this.exited = new Promise((resolve) => child.on('exit', resolve));
         process.on('exit', () => child.kill('SIGKILL'));
@@ -133,6 +143,11 @@ export class RedisProcess {
             return /LOADING|MASTERDOWN/.test(error.message);
         }), `${this.name} to answer`);
         return this;
+    }
+
+    /* From its next start on its clock is so far ahead (or, below 0, behind). */
+    setClock(seconds) {
+        this.environment = { LD_PRELOAD: shiftedClockLibrary(), CLOCK_SHIFT_S: String(seconds) };
     }
 
     /* A connection of the test's own user, who may do everything. */

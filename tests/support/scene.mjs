@@ -19,6 +19,11 @@ export const presence = {
 
 export const app = { id: '7', key: 'test-key', secret: 'test-secret', limits: { presence_members: 0 } };
 
+async function takesWrites(instance) {
+    return await instance.role() === 'master'
+        && instance.ask('SET', 'rollcall:test', '1', 'PX', '100').then(() => true, () => false);
+}
+
 /* The fleet, its edges and their people, and what is the same in both variants. */
 export class Scene {
     constructor(title, options = {}) {
@@ -30,9 +35,11 @@ export class Scene {
         this.stray = [];
     }
 
+    presence = presence;
+
     startEdge(name, sentinels, edge = {}) {
         return startServer({
-            edge: { name, workers: 1, state_dir: this.stateDir, messages_per_second: 0, ...edge }, apps: [app], presence,
+            edge: { name, workers: 1, state_dir: this.stateDir, messages_per_second: 0, ...edge }, apps: [app], presence: this.presence,
             redis: this.redisConfig?.() ?? this.fleet.redisConfig({ sentinels }),
         });
     }
@@ -135,14 +142,21 @@ export class Scene {
         return { heir, words: `${what}: writes again after ${writable} ms, exact ${took} ms later` };
     }
 
-    /* The master that takes writes and that the Sentinels name. */
+    /* A failover that is asked for. Gives the new master, which takes writes. */
+    async failover(sentinel, old) {
+        await until(() => sentinel.ask('SENTINEL', 'FAILOVER', this.first.name).catch(() => null), 'a failover', 60_000);
+        const heir = await until(async () => {
+            const [, port] = await sentinel.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.first.name);
+            return Number(port) !== old.port && this.first.at(port);
+        }, 'another master');
+        await until(() => takesWrites(heir), `${heir.name} to take writes`, 40_000);
+        return heir;
+    }
+
     async writable(shard) {
-        for (const instance of shard.instances) {
-            const took = await instance.role().then((role) => role === 'master'
-                && instance.ask('SET', 'rollcall:test', '1', 'PX', '100')).catch(() => false);
-            if (took)
+        for (const instance of shard.instances)
+            if (await takesWrites(instance))
                 return instance;
-        }
         return null;
     }
 
