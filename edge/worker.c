@@ -3,9 +3,11 @@
 #include "edge/api/api.h"
 #include "edge/base/container.h"
 #include "edge/base/log.h"
+#include "edge/pusher/fallback.h"
 #include "edge/pusher/websocket.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 enum {
     TICK_MS = WHEEL_TICK_MS,
@@ -39,11 +41,67 @@ static void on_upgrade(void *context, int fd, const struct http_request *request
     websocket_adopt(worker->websockets, fd, request);
 }
 
+static void on_request(void *context, const struct http_request *request)
+{
+    struct worker *worker = context;
+    if (fallback_owns(request->path))
+        fallback_request(worker->fallbacks, request);
+    else
+        api_request(worker, request);
+}
+
+/* ---- sockets that change their worker ---- */
+
+struct moving_socket {
+    struct mail mail;
+    struct door_socket *socket;
+};
+
+/* A worker that is over its capacity gets no more. Nor does one get anything from a worker that leaves: so, when
+ * all have begun to leave, no socket is on its way that is not in a mailbox yet. */
+static void *on_home(void *context, const struct http_request *request)
+{
+    struct worker *worker = context;
+    unsigned home;
+    if (!fallback_home(request, worker->worker_count, &home) || home == worker->number)
+        return NULL;
+    struct worker *other = &worker->workers[home];
+    return !worker->drain.active && mailbox_has_room(&other->mailbox) ? other : NULL;
+}
+
+static void on_moved(struct mail *mail, void *context)
+{
+    struct worker *worker = context;
+    struct moving_socket *moving = CONTAINER_OF(mail, struct moving_socket, mail);
+    door_adopt(worker->door, moving->socket);
+    free(moving);
+}
+
+static void on_move(void *context, void *home, struct door_socket *socket)
+{
+    struct worker *other = home;
+    struct moving_socket *moving = malloc(sizeof(*moving));
+    (void)context;
+    if (!moving)
+        abort();
+    *moving = (struct moving_socket){.mail.run = on_moved, .socket = socket};
+    mailbox_post(&other->mailbox, &moving->mail);
+}
+
 /* ---- leaving ---- */
+
+/* Nobody gives this worker a socket any more, and none is on its way. */
+static bool all_sockets_arrived(const struct worker *worker)
+{
+    for (unsigned w = 0; w < worker->worker_count; w++)
+        if (!atomic_load(&worker->workers[w].drain.begun))
+            return false;
+    return mailbox_is_empty(&worker->mailbox);
+}
 
 static bool all_given_back(const struct worker *worker)
 {
-    return worker->connection_count == 0 && worker->node.outstanding == 0 &&
+    return worker->connection_count == 0 && worker->node.outstanding == 0 && all_sockets_arrived(worker) &&
            door_connections(worker->door) == 0;
 }
 
@@ -102,7 +160,9 @@ static void on_drain(struct mail *mail, void *context)
     (void)mail;
     door_stop_accepting(worker->door);
     worker->drain.active = true;
+    atomic_store(&worker->drain.begun, true);
     worker->drain.started_ms = worker_now_ms(worker);
+    fallback_drain(worker->fallbacks);
     worker->drain.connections = worker->connection_count;
     uv_timer_start(&worker->drain.timer, on_drain_step, 0, DRAIN_STEP_MS);
 }
@@ -134,7 +194,8 @@ static void start_timers(struct worker *worker)
 int worker_init(
     struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node)
 {
-    *worker = (struct worker){.number = number, .config = config};
+    *worker = (struct worker){
+        .number = number, .worker_count = workers, .workers = worker - number, .config = config};
     worker->edge_number = node_incarnation(node);
     worker->next_serial = number + 1;
     worker->serial_step = workers;
@@ -147,8 +208,10 @@ int worker_init(
     start_timers(worker);
     wheel_init(&worker->wheel, worker_now_ms(worker));
     node_connect(node, &worker->node, number, &worker->mailbox);
-    static const struct door_handlers handlers = {.request = api_request, .upgrade = on_upgrade};
+    static const struct door_handlers handlers = {
+        .request = on_request, .upgrade = on_upgrade, .home = on_home, .move = on_move};
     worker->door = door_new(&worker->loop, &worker->wheel, config, &worker->metrics, &handlers, worker);
+    worker->fallbacks = fallback_host_new(worker);
     worker->websockets = websocket_host_new(worker);
     return worker->websockets ? 0 : -ENOMEM;
 }
@@ -161,6 +224,7 @@ int worker_listen(struct worker *worker, int fd, const struct config_listen *lis
 static void close_handles(struct worker *worker)
 {
     door_free(worker->door);
+    fallback_host_free(worker->fallbacks);
     websocket_host_free(worker->websockets);
     mailbox_close(&worker->mailbox);
     uv_close((uv_handle_t *)&worker->end_of_turn, NULL);

@@ -15,12 +15,15 @@
 #include "edge/node/node.h"
 #include "edge/pusher/connection.h"
 
+struct fallback_host;
 struct websocket_host;
 
 LIST_HEAD(connection_list, connection);
 
 struct worker {
     unsigned number;
+    unsigned worker_count;
+    struct worker *workers; /* all of the process, in the order of their numbers */
     const struct config *config;
     uv_loop_t loop;
     uv_thread_t thread;
@@ -31,6 +34,7 @@ struct worker {
     struct node_port node;
     struct door *door;
     struct websocket_host *websockets;
+    struct fallback_host *fallbacks;
     struct metrics metrics;
     struct connection_list connections;
     struct connection_list dirty;
@@ -52,13 +56,14 @@ struct worker {
         struct mail *finished; /* posted to the node when all is given back */
         uv_timer_t timer;
         bool active;
+        atomic_bool begun; /* the same, for other workers: gives no sockets away any more */
         uint64_t started_ms;
         uint32_t over_ms;
         size_t connections; /* when it began */
     } drain;
 };
 
-/* Prepares a worker, with its lws_context, before any thread runs (contexts are made one after the other;
+/* Prepares a worker, the number-th of an array of all, with its lws_context, before any thread runs (contexts are made one after the other;
  * measured in architecture.md). Main thread. 0 or a negative errno. */
 int worker_init(
     struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node);

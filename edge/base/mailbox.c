@@ -50,6 +50,11 @@ bool mailbox_has_room(const struct mailbox *mailbox)
     return atomic_load_explicit(&mailbox->waiting, memory_order_relaxed) < mailbox->capacity;
 }
 
+bool mailbox_is_empty(const struct mailbox *mailbox)
+{
+    return atomic_load(&mailbox->waiting) == 0;
+}
+
 static void post_pile(struct mailbox *mailbox, struct mail_queue *pile, size_t count)
 {
     /* Counted before it can be taken: a receiver that subtracts first would make the count wrap, and the mailbox look

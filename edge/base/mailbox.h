@@ -52,6 +52,10 @@ void mailbox_close(struct mailbox *mailbox);
 /* False when more than `capacity` mails wait. Any thread. */
 bool mailbox_has_room(const struct mailbox *mailbox);
 
+/* True when all mail that was posted has been run; of mail that is being posted in this moment nothing is known. Any
+ * thread. */
+bool mailbox_is_empty(const struct mailbox *mailbox);
+
 /* Hands over one mail at once. Any thread. */
 void mailbox_post(struct mailbox *mailbox, struct mail *mail);
 

@@ -119,6 +119,7 @@ struct config {
         struct config_listen *listen;
         size_t listen_count;
         char *path_prefix; /* "" or "/something", in front of /app and /apps */
+        char *fallback_host; /* told to clients of the HTTP fallback; "": none */
         struct {
             char *address;
             uint16_t port;

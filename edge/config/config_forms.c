@@ -77,6 +77,14 @@ const char *config_check_label(const char *value)
     return consists_of(value, "-_.:") ? NULL : "must consist of letters, digits and - _ . :";
 }
 
+const char *config_check_host(const char *value)
+{
+    return consists_of(value, "-.")
+               ? NULL
+               : "must be empty, a host name, or an IPv4 address, of letters, digits and - . "
+                 "(no port, no scheme)";
+}
+
 const char *config_check_app_id(const char *value)
 {
     return has_control(value) ? "must be a text without control characters" : NULL;

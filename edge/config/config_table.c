@@ -93,6 +93,17 @@ static const struct config_key edge_keys[] = {
         .text = "",
         .check = config_check_path_prefix,
         .sentence = "In front of /app and /apps, for a balancer that shares the host name; like /realtime."},
+    {.name = "fallback_host",
+        .type = CONFIG_TEXT,
+        EDGE(fallback_host),
+        .max = 253, /* the longest host name (RFC 1035, 2.3.4) */
+        .text = "",
+        .check = config_check_host,
+        .sentence = "A host name that leads to this edge alone. Clients of the HTTP fallback turn to it "
+                    "after their first "
+                    "request, on the same port. Empty: they stay with the name they came by, and a balancer "
+                    "must keep "
+                    "each of them on one edge, by its address or by the path up to the session."},
     {.name = "admin", .type = CONFIG_OBJECT, .keys = admin_keys, .sentence = "The listener for operators."},
     {.name = "connections",
         .type = CONFIG_NUMBER,

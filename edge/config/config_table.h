@@ -185,6 +185,7 @@ const char *config_check_address(const char *value);
 const char *config_check_listen_address(const char *value);
 const char *config_check_path_prefix(const char *value);
 const char *config_check_label(const char *value);
+const char *config_check_host(const char *value);
 const char *config_check_app_id(const char *value);
 const char *config_check_app_key(const char *value);
 const char *config_check_origin(const char *value);

@@ -114,6 +114,17 @@ bool door_seat_take(
     return taken;
 }
 
+bool door_seat_is_full(struct door_seat *seat, const struct config *config)
+{
+    uint32_t limit = config->edge.connections_per_address;
+    if (!seat || limit == 0)
+        return false;
+    pthread_mutex_lock(&lock);
+    bool is_full = seat->connections >= limit;
+    pthread_mutex_unlock(&lock);
+    return is_full;
+}
+
 struct door_seat *door_seat_keep(struct door_seat *seat)
 {
     if (!seat)

@@ -46,6 +46,11 @@ size_t door_connections(const struct door *door)
     return door->connections;
 }
 
+void door_adopt(struct door *door, struct door_socket *socket)
+{
+    http_connection_adopt(door, socket);
+}
+
 void door_close_connections(struct door *door)
 {
     http_connections_end(door);

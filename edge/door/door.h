@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct door;
+struct door_socket;
 
 struct door_handlers {
     /* A complete request; must be answered through its exchange, now or later. The request is valid only
@@ -24,6 +25,11 @@ struct door_handlers {
      * key of 16 bytes in base64, nothing sent after it). The socket is the callee's from now on; the request
      * is valid only during the call, and its exchange is NULL. NULL: the door refuses upgrades. */
     void (*upgrade)(void *context, int fd, const struct http_request *request);
+    /* For doors that share their work: asked of every complete request that is no upgrade. NULL: it is this door's,
+     * and `request` gets it. Otherwise the socket goes to `move`, with that request and all that was read behind it,
+     * for another door's door_adopt(). Both are NULL when there is only one door. */
+    void *(*home)(void *context, const struct http_request *request);
+    void (*move)(void *context, void *home, struct door_socket *socket);
     /* edge.path_prefix does not apply here (the admin listener). */
     bool no_path_prefix;
 };
@@ -35,6 +41,9 @@ struct door_handlers {
 struct door_seat *door_seat_keep(struct door_seat *seat);
 void door_seat_leave(struct door_seat *seat);
 
+/* Whether connections_per_address leaves no place for one more at that address. No for NULL. Any thread. */
+bool door_seat_is_full(struct door_seat *seat, const struct config *config);
+
 /* A listening socket; one per worker and address with SO_REUSEPORT (a unix socket is bound once and shared).
  * Returns the descriptor or a negative errno; the port that was bound goes to *port. */
 int door_listen(const struct config_listen *listen_at, bool reuse_port, uint16_t *port);
@@ -45,6 +54,10 @@ struct door *door_new(uv_loop_t *loop, struct wheel *wheel, const struct config 
 
 /* Takes sockets from a listener; the door owns fd from now on. Returns 0 or a negative errno. */
 int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at);
+
+/* Takes over a socket that another door's `move` has given away, as if it had been accepted here, and handles its
+ * request. `socket` is the door's from now on. Not from within a handler. */
+void door_adopt(struct door *door, struct door_socket *socket);
 
 /* Closes the listeners and the connections that wait for a next request. The rest go on; their answers say
  * `Connection: close`. */

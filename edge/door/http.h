@@ -77,3 +77,10 @@ void http_stream_begin(
     struct http_exchange *exchange, int status, const char *content_type, const char *headers);
 size_t http_stream_write(struct http_exchange *exchange, const char *bytes, size_t length);
 void http_stream_end(struct http_exchange *exchange);
+
+/* For a stream, after http_exchange_watch(): `taken` gets the context of `gone` and what still waits, whenever the
+ * client has taken some of it. It may write and end the stream. */
+void http_stream_watch(struct http_exchange *exchange, void (*taken)(void *context, size_t waiting_bytes));
+
+/* Ends the exchange, and the client's connection with a RST, without a word to who watches it. */
+void http_exchange_reset(struct http_exchange *exchange);

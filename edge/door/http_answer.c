@@ -258,7 +258,25 @@ void http_exchange_watch(struct http_exchange *exchange, void (*gone)(void *cont
     exchange->context = context;
 }
 
+void http_exchange_reset(struct http_exchange *exchange)
+{
+    struct http_connection *c = connection_of(exchange);
+    if (c->state == HTTP_GONE) {
+        http_connection_bury(c);
+        return;
+    }
+    /* As if it had been answered, so that nobody is told and nothing is due any more. */
+    c->exchange = (struct http_exchange){0};
+    c->state = HTTP_FLUSHES;
+    http_connection_reset(c);
+}
+
 /* ---- streams ---- */
+
+void http_stream_watch(struct http_exchange *exchange, void (*taken)(void *context, size_t waiting_bytes))
+{
+    exchange->taken = taken;
+}
 
 void http_stream_begin(
     struct http_exchange *exchange, int status, const char *content_type, const char *headers)

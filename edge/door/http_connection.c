@@ -135,6 +135,7 @@ static void on_deadline(struct wheel_timer *timer, uint64_t now_ms)
     case HTTP_LINGERS:
         http_connection_end(c);
         break;
+    case HTTP_ARRIVES:
     case HTTP_ANSWER_DUE: /* the handler's own matter */
     case HTTP_GONE:
         break;
@@ -281,10 +282,16 @@ static void on_due_event(struct http_connection *c, int events)
 
 static void on_stream_event(struct http_connection *c, int events)
 {
-    if (events & UV_DISCONNECT)
+    size_t waiting = http_connection_waiting_bytes(c);
+    if (events & UV_DISCONNECT) {
         http_connection_end(c);
-    else if (http_connection_flush(c))
-        http_connection_watch(c);
+        return;
+    }
+    if (!http_connection_flush(c))
+        return;
+    http_connection_watch(c);
+    if (c->exchange.taken && http_connection_waiting_bytes(c) < waiting)
+        c->exchange.taken(c->exchange.context, http_connection_waiting_bytes(c));
 }
 
 static void on_socket(uv_poll_t *poll, int status, int events)
@@ -295,6 +302,7 @@ static void on_socket(uv_poll_t *poll, int status, int events)
         return;
     }
     switch ((enum http_connection_state)c->state) {
+    case HTTP_ARRIVES:
     case HTTP_READS_PROXY:
     case HTTP_READS_HEAD:
     case HTTP_READS_BODY:
@@ -371,7 +379,7 @@ void http_connection_answered(struct http_connection *c)
 {
     if (http_connection_waiting_bytes(c) > 0)
         http_connection_watch(c);
-    else if (c->keep_alive)
+    else if (c->keep_alive && !c->door->stopped) /* which a stream could not know when it began */
         await_next(c);
     else if (c->closes_silently)
         http_connection_end(c);
@@ -379,8 +387,8 @@ void http_connection_answered(struct http_connection *c)
         begin_lingering(c);
 }
 
-void http_connection_open(
-    struct door *door, int fd, const struct address *peer, struct door_seat *seat, bool proxy_protocol)
+static struct http_connection *connection_new(
+    struct door *door, int fd, const struct address *peer, struct door_seat *seat)
 {
     struct http_connection *c = calloc(1, sizeof(*c));
     if (!c)
@@ -389,12 +397,30 @@ void http_connection_open(
     c->fd = fd;
     c->peer = *peer;
     c->seat = seat;
-    c->state = proxy_protocol ? HTTP_READS_PROXY : HTTP_READS_HEAD;
     c->deadline.expired = on_deadline;
     LIST_INSERT_HEAD(&door->open, c, entry);
     door->connections++;
+    return c;
+}
+
+void http_connection_open(
+    struct door *door, int fd, const struct address *peer, struct door_seat *seat, bool proxy_protocol)
+{
+    struct http_connection *c = connection_new(door, fd, peer, seat);
+    c->state = proxy_protocol ? HTTP_READS_PROXY : HTTP_READS_HEAD;
     http_connection_set_deadline(c, door->config->edge.head_timeout_ms);
     /* Often the request came along with the connection; a WebSocket is then handed over without the poll
      * handle ever being opened. */
     read_some(c);
+}
+
+void http_connection_adopt(struct door *door, struct door_socket *socket)
+{
+    struct http_connection *c = connection_new(door, socket->fd, &socket->peer, socket->seat);
+    c->state = HTTP_ARRIVES;
+    c->head = socket->head;
+    c->body = socket->body;
+    c->in = socket->rest;
+    free(socket);
+    run(c, NULL, 0);
 }

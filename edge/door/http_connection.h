@@ -17,6 +17,7 @@
 #include "edge/door/http_chunks.h"
 
 enum http_connection_state {
+    HTTP_ARRIVES,     /* from another door, with a complete request in head and body */
     HTTP_READS_PROXY, /* the PROXY header is expected */
     HTTP_READS_HEAD,  /* a request head, or the silence before it */
     HTTP_READS_BODY,
@@ -34,7 +35,17 @@ struct http_input { /* what is still to be looked at */
 
 struct http_exchange {
     void (*gone)(void *context);
+    void (*taken)(void *context, size_t waiting_bytes);
     void *context;
+};
+
+/* A connection on its way from one door to another. */
+struct door_socket {
+    int fd;
+    struct address peer;
+    struct door_seat *seat;
+    struct buffer head, body; /* of the request: as it came, and decoded */
+    struct buffer rest;       /* read behind it */
 };
 
 struct http_connection {
@@ -79,6 +90,9 @@ struct http_connection {
 /* Takes a socket that was just accepted, non-blocking; fd and seat are the connection's from now on. */
 void http_connection_open(
     struct door *door, int fd, const struct address *peer, struct door_seat *seat, bool proxy_protocol);
+
+/* What door_adopt() does. */
+void http_connection_adopt(struct door *door, struct door_socket *socket);
 
 /* Ends all connections of a door that closes. */
 void http_connections_end(struct door *door);

@@ -3,6 +3,7 @@
 #include "edge/door/http_connection.h"
 #include "edge/door/proxy_protocol.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,14 @@ static void refuse(struct http_connection *c, int status, const char *why)
 }
 
 /* ---- from a request to its handler ---- */
+
+/* A complete request and what it was made of. */
+struct arrival {
+    struct http_request *request;
+    const struct http_head *head;
+    struct http_text head_text; /* which the request points into */
+    struct http_text rest;      /* what was read behind it */
+};
 
 static void hand_over(struct http_connection *c, struct http_request *request)
 {
@@ -81,19 +90,49 @@ static bool take_prefix_off(const struct door *door, struct http_request *reques
     return true;
 }
 
-/* A complete request; `rest` is how much was read beyond it. */
-static void dispatch(
-    struct http_connection *c, struct http_request *request, const struct http_head *head, size_t rest)
+static void add_text(struct buffer *buffer, struct http_text text)
 {
+    if (text.length > 0)
+        buffer_add(buffer, text.bytes, text.length);
+}
+
+/* The request goes along in the form it has while its body comes: the head as it is, the body decoded. */
+static void move(struct http_connection *c, void *home, const struct arrival *arrival)
+{
+    struct door *door = c->door;
+    struct door_socket *socket = calloc(1, sizeof(*socket));
+    if (!socket)
+        abort();
+    *socket = (struct door_socket){.fd = c->fd, .peer = c->peer, .seat = c->seat};
+    add_text(&socket->head, arrival->head_text);
+    add_text(&socket->body, (struct http_text){arrival->request->body, arrival->request->body_bytes});
+    add_text(&socket->rest, arrival->rest);
+    http_connection_detach(c);
+    c->fd = -1;
+    door->handlers.move(door->context, home, socket);
+}
+
+static bool try_move(struct http_connection *c, const struct arrival *arrival)
+{
+    struct door *door = c->door;
+    void *home = door->handlers.home ? door->handlers.home(door->context, arrival->request) : NULL;
+    if (home)
+        move(c, home, arrival);
+    return home != NULL;
+}
+
+static void dispatch(struct http_connection *c, const struct arrival *arrival)
+{
+    struct http_request *request = arrival->request;
     struct door *door = c->door;
     request->exchange = &c->exchange;
     request->secure = c->peer.secure;
     request->seat = c->seat;
     address_print(&c->peer, request->peer);
-    split_target(request, head->target);
+    split_target(request, arrival->head->target);
     wheel_cancel(&c->deadline);
     bool is_ours = take_prefix_off(door, request);
-    if (is_ours && try_upgrade(c, request, head, rest))
+    if (is_ours && (try_upgrade(c, request, arrival->head, arrival->rest.length) || try_move(c, arrival)))
         return;
     c->state = HTTP_ANSWER_DUE;
     if (is_ours)
@@ -210,13 +249,14 @@ static bool read_head(struct http_connection *c, struct http_input *in)
     }
     request.body = in->bytes + head_bytes;
     request.body_bytes = head.content_length;
-    dispatch(c, &request, &head, rest - request.body_bytes);
+    struct http_text head_text = {in->bytes, head_bytes};
     take(in, head_bytes + request.body_bytes);
+    dispatch(c, &(struct arrival){&request, &head, head_text, {in->bytes, in->length}});
     return true;
 }
 
 /* The body is complete: reads the kept head once more, whose texts now have a place to point to. */
-static void finish_body(struct http_connection *c, size_t rest)
+static void finish_body(struct http_connection *c, struct http_text rest)
 {
     struct http_request request;
     struct http_head head;
@@ -226,7 +266,8 @@ static void finish_body(struct http_connection *c, size_t rest)
     if (http_head_parse(head_text.bytes, head_text.length, &request, &head, &refusal)) {
         request.body = body.bytes ? body.bytes : "";
         request.body_bytes = body.length;
-        dispatch(c, &request, &head, rest);
+        remember(c, &head);
+        dispatch(c, &(struct arrival){&request, &head, {head_text.bytes, head_text.length}, rest});
     } else {
         refuse_malformed(c, &refusal); /* it was good before; but never go on with half a request */
     }
@@ -255,12 +296,16 @@ static bool read_body(struct http_connection *c, struct http_input *in)
     }
     take(in, used);
     if (done)
-        finish_body(c, in->length);
+        finish_body(c, (struct http_text){in->bytes, in->length});
     return done;
 }
 
 bool http_connection_step(struct http_connection *c, struct http_input *in)
 {
+    if (c->state == HTTP_ARRIVES) {
+        finish_body(c, (struct http_text){in->bytes, in->length});
+        return true;
+    }
     if (in->length == 0)
         return false;
     switch ((enum http_connection_state)c->state) {

@@ -314,6 +314,53 @@ int json_object_read(
     return s.error;
 }
 
+/* In front of an element of a list of strings. */
+static bool scan_listed(
+    struct scanner *s, bool (*each)(void *context, const struct json_value *string), void *context)
+{
+    struct json_value value;
+    if (!scan_value(s, 2, &value))
+        return false;
+    if (value.kind != JSON_KIND_STRING)
+        return fail(s, -EINVAL, "has something else than strings in its array");
+    return each(context, &value) || fail(s, -EINVAL, "has a string that cannot be taken");
+}
+
+static bool scan_list(
+    struct scanner *s, bool (*each)(void *context, const struct json_value *string), void *context)
+{
+    s->at++;
+    skip_space(s);
+    if (s->at < s->end && *s->at == ']')
+        return take(s, ']');
+    for (;;) {
+        if (!scan_listed(s, each, context))
+            return false;
+        if (s->at < s->end && *s->at == ']')
+            return take(s, ']');
+        if (!take(s, ','))
+            return false;
+    }
+}
+
+int json_strings_read(const char *text, size_t length,
+    bool (*each)(void *context, const struct json_value *string), void *context, const char **why)
+{
+    struct scanner s = {.at = (const unsigned char *)text, .end = (const unsigned char *)text + length};
+    skip_space(&s);
+    if (s.at == s.end)
+        fail(&s, -EINVAL, "is empty");
+    else if (*s.at != '[')
+        fail(&s, -EINVAL, "is not a JSON array");
+    else if (scan_list(&s, each, context)) {
+        skip_space(&s);
+        if (s.at < s.end)
+            fail(&s, -EINVAL, "goes on after its JSON array");
+    }
+    *why = s.why;
+    return s.error;
+}
+
 /* ---- texts ---- */
 
 static size_t put_utf8(uint32_t c, char *into)

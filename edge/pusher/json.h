@@ -49,6 +49,12 @@ struct json_field {
 int json_object_read(
     const char *text, size_t length, struct json_field *fields, size_t count, const char **why);
 
+/* Goes through one JSON array of strings, and nothing else, in its order. `each` is called as the strings are
+ * found, so also when the text turns out to be wrong further on; with false it ends the reading. Errors as above,
+ * and -EINVAL when `each` wanted the end. */
+int json_strings_read(const char *text, size_t length,
+    bool (*each)(void *context, const struct json_value *string), void *context, const char **why);
+
 /* The characters of a string value. Where it has escapes they are decoded into `scratch`, whose capacity must
  * suffice (the raw length always does), since texts of earlier calls point there; otherwise the text points
  * to where the value lies. Returns 0, or -EINVAL if an escape stands for NUL or for half a surrogate pair:

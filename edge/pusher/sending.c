@@ -103,7 +103,8 @@ static void apply_limits(struct connection *connection)
 void connection_wrote(struct connection *connection, size_t bytes, bool blocked)
 {
     bool was_blocked = connection->blocked;
-    if (bytes > 0 || !blocked)
+    /* Until it became blocked nothing waited. */
+    if (bytes > 0 || !blocked || !was_blocked)
         connection->progress_ms = worker_now_ms(connection->worker);
     connection->blocked = blocked;
     if (blocked && !was_blocked)

@@ -101,9 +101,11 @@ static void test_says_when_it_is_full(void **state)
         mailbox_post(&receiver.mailbox, &letter->mail);
     }
     assert_false(mailbox_has_room(&receiver.mailbox));
+    assert_false(mailbox_is_empty(&receiver.mailbox));
     uv_run(&receiver.loop, UV_RUN_ONCE);
     assert_int_equal(receiver.received, 2);
     assert_true(mailbox_has_room(&receiver.mailbox));
+    assert_true(mailbox_is_empty(&receiver.mailbox));
     mailbox_close(&receiver.mailbox);
     uv_run(&receiver.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&receiver.loop), 0);

@@ -165,6 +165,9 @@ static void test_forms_of_names(void **state)
     static const char *const labels[] = {"", "edge-1.eu:6001", NULL};
     static const char *const no_labels[] = {"a b", "\"", "a\n", NULL};
     assert_forms(config_check_label, labels, no_labels);
+    static const char *const hosts[] = {"", "edge-1.example.com", "192.0.2.1", NULL};
+    static const char *const no_hosts[] = {"edge:6001", "http://edge", "edge/", "a b", "::1", "a_b", NULL};
+    assert_forms(config_check_host, hosts, no_hosts);
 }
 
 int main(void)

@@ -243,6 +243,80 @@ static void cuts_end_with_whole_characters(void **state)
     assert_int_equal(json_text_characters(text), 4);
 }
 
+/* ---- arrays of strings ---- */
+
+struct strings {
+    char text[256]; /* the raw strings, each behind a space */
+    size_t length, max;
+};
+
+static bool note_string(void *context, const struct json_value *string)
+{
+    struct strings *strings = context;
+    assert_int_equal(string->kind, JSON_KIND_STRING);
+    if (strings->max-- == 0)
+        return false;
+    strings->length += (size_t)snprintf(strings->text + strings->length,
+        sizeof(strings->text) - strings->length, " %.*s", (int)string->raw.length, string->raw.bytes);
+    return true;
+}
+
+/* From a copy of exactly that size. */
+static int read_strings(const char *text, struct strings *strings, const char **why)
+{
+    size_t length = strlen(text);
+    char *exact = malloc(length ? length : 1);
+    assert_non_null(exact);
+    memcpy(exact, text, length);
+    *why = NULL;
+    *strings = (struct strings){.max = strings->max};
+    int error = json_strings_read(exact, length, note_string, strings, why);
+    assert_int_equal(error != 0, *why != NULL);
+    free(exact);
+    return error;
+}
+
+static void arrays_of_strings_are_gone_through_in_order(void **state)
+{
+    static const struct {
+        const char *text, *strings;
+    } good[] = {{"[]", ""}, {" [ ] \n", ""}, {"[\"a\"]", " \"a\""},
+        {"\t[ \"a\" ,\"\" , \"\\u0000]\\\"\"]\r", " \"a\" \"\" \"\\u0000]\\\"\""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct strings strings = {.max = 9};
+        const char *why;
+        if (read_strings(good[i].text, &strings, &why) != 0)
+            fail_msg("refused: %s", good[i].text);
+        assert_string_equal(strings.text, good[i].strings);
+    }
+}
+
+static void other_arrays_are_refused(void **state)
+{
+    static const char *const bad[] = {"", " ", "{}", "\"a\"", "null", "[", "]", "[\"a\"", "[\"a\",]",
+        "[,\"a\"]", "[,]", "[\"a\" \"b\"]", "[\"a\"]]", "[\"a\"] x", "[1]", "[null]", "[[\"a\"]]", "[{}]",
+        "[\"a\",true]", "[\"\n\"]", "[\"\\x\"]", "[\"\xff\"]"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct strings strings = {.max = 9};
+        const char *why;
+        int error = read_strings(bad[i], &strings, &why);
+        if (error != (strchr(bad[i], '\xff') ? -EILSEQ : -EINVAL))
+            fail_msg("%d for %s", error, bad[i]);
+    }
+}
+
+static void going_through_an_array_can_be_ended(void **state)
+{
+    struct strings strings = {.max = 1};
+    const char *why;
+    (void)state;
+    assert_int_equal(read_strings("[\"a\",\"b\",\"c\"]", &strings, &why), -EINVAL);
+    assert_string_equal(strings.text, " \"a\"");
+    assert_string_equal(why, "has a string that cannot be taken");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +331,9 @@ int main(void)
         cmocka_unit_test(escapes_are_decoded),
         cmocka_unit_test(escapes_without_a_character_are_refused),
         cmocka_unit_test(cuts_end_with_whole_characters),
+        cmocka_unit_test(arrays_of_strings_are_gone_through_in_order),
+        cmocka_unit_test(other_arrays_are_refused),
+        cmocka_unit_test(going_through_an_array_can_be_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
