@@ -130,6 +130,9 @@ struct store_observer {
     /* The next transitions of a lane, oldest first, valid during the call; the lane's following ones come after
      * store_transitions_done() or store_transitions_more(). NULL: nobody wants them, and the store keeps none. */
     void (*transitions)(void *context, unsigned lane, const struct store_transition *list, size_t count);
+    /* How many connections an app has on the other edges has changed (store_set_usage()). While the shard is out of
+     * reach the last number stands. NULL: nobody wants it. */
+    void (*usage)(void *context, const char *app_id, uint64_t elsewhere);
     /* Another edge has the lane now: what is not done with is no longer ours. May be NULL. */
     void (*lane_lost)(void *context, unsigned lane);
 };
@@ -188,6 +191,8 @@ struct store_operations {
     void (*note)(struct store *, const struct store_transition *);
     void (*transitions_done)(struct store *, unsigned lane, const char *last_id);
     void (*transitions_more)(struct store *, unsigned lane);
+    /* Without it there are no other edges. */
+    void (*set_usage)(struct store *, const char *app_id, uint32_t connections);
     struct store_channel *(*find)(struct store *, const char *app_id, const char *channel);
     void (*free)(struct store *);
 };
@@ -264,6 +269,15 @@ static inline void store_transitions_more(struct store *store, unsigned lane)
 {
     if (store->operations->transitions_more)
         store->operations->transitions_more(store, lane);
+}
+
+/* How many connections the app has on this edge now: from here on they are summed over the fleet, exact within a
+ * heartbeat or two, and observer.usage() tells what the others have. The memory store has no others, and never tells.
+ * For apps with a limit; each costs a little of every heartbeat. */
+static inline void store_set_usage(struct store *store, const char *app_id, uint32_t connections)
+{
+    if (store->operations->set_usage)
+        store->operations->set_usage(store, app_id, connections);
 }
 
 /* The channel, if this edge has a subscription to it, else NULL. */

@@ -39,6 +39,7 @@ struct config_limits { /* 0 is unlimited */
 /* Counters of an app, changed by every worker; they live as long as the configuration. Any thread. */
 struct app_counters {
     atomic_uint connections;
+    atomic_uint elsewhere; /* connections on the other edges of the fleet, as last told */
 };
 
 /* One pair; an app has several while it changes from an old one to a new. */

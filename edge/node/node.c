@@ -67,7 +67,10 @@ int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, str
     }
     start_handles(node);
     *created = node;
-    return node_open_store(node);
+    error = node_open_store(node);
+    if (!error)
+        node_start_usage(node);
+    return error;
 }
 
 void node_connect(struct node *node, struct node_port *port, unsigned worker, struct mailbox *worker_mailbox)
@@ -111,6 +114,7 @@ void node_close(struct node *node)
     wheel_cancel(&node->webhooks.tick);
     if (node->webhooks.room)
         webhooks_close(node->webhooks.room);
+    node_stop_usage(node);
     store_free(node->store);
 }
 

@@ -6,6 +6,7 @@
  *   observe.c    what the store tells, on its way to the workers
  *   publish.c    publishes: admission, the store, the answer
  *   transitions.c  between the store and the webhooks
+ *   usage.c      connections of apps, over the fleet
  *   query.c      questions of the HTTP API, and the JSON of their answers
  *   port.c       the workers' end: runs on their threads
  */
@@ -40,6 +41,7 @@ struct node {
         struct wheel_timer tick; /* of the memory store */
         uint64_t dropped;        /* by it, as far as the log has said */
     } webhooks;
+    struct wheel_timer usage; /* the store is told how many connections apps have */
     uint64_t incarnation;
     unsigned workers;
     struct node_line *lines;    /* one a worker */
@@ -80,6 +82,12 @@ void node_open_webhooks(struct node *node, struct store_observer *observer);
 /* Adds to the transitions of a channel what only the node knows; nothing, when no webhook of the app wants it. */
 void node_note_cache_miss(struct node *node, const struct app *app, const char *channel);
 void node_note_client_event(struct node *node, const struct app *app, const struct publish_item *item);
+
+/* Tells the store from now on how many connections the apps have that have a limit; until node_stop_usage(). What the
+ * store tells of the other edges goes into the apps' counters (usage.c). */
+void node_start_usage(struct node *node);
+void node_stop_usage(struct node *node);
+void node_on_usage(void *node, const char *app_id, uint64_t elsewhere);
 
 /* What the store tells the node, but for transitions (observe.c). */
 extern const struct store_observer node_observer;

@@ -127,4 +127,5 @@ const struct store_observer node_observer = {
     .member_removed = on_member_removed,
     .event = on_event,
     .subscription_count = on_subscription_count,
+    .usage = node_on_usage,
 };

@@ -68,10 +68,11 @@ static bool version_fits(struct http_text query)
     return true;
 }
 
-/* Takes one place, exactly, however many workers do so at the same time. max 0: as many as come. */
-static bool take_place(atomic_uint *taken, uint32_t max)
+/* Takes one place, exactly, however many workers do so at the same time; elsewhere: how many others have taken, as far
+ * as is known. max 0: as many as come. */
+static bool take_place(atomic_uint *taken, unsigned elsewhere, uint32_t max)
 {
-    unsigned before = atomic_fetch_add(taken, 1);
+    uint64_t before = (uint64_t)atomic_fetch_add(taken, 1) + elsewhere;
     if (max == 0 || before < max)
         return true;
     atomic_fetch_sub(taken, 1);
@@ -100,9 +101,10 @@ static int admit_to_app(struct worker *worker, const struct http_request *reques
         return refuse(admission, PUSHER_APP_DISABLED, "This app is disabled");
     if (!origin_fits(request, app))
         return refuse(admission, PUSHER_UNAUTHORIZED, "Pages of this origin may not use this app");
-    if (!take_place(node_connections(worker->node.node), worker->config->edge.connections))
+    if (!take_place(node_connections(worker->node.node), 0, worker->config->edge.connections))
         return refuse(admission, PUSHER_OVER_CAPACITY, "The server has as many connections as it may");
-    if (take_place(&app->counters->connections, app->limits.connections)) {
+    unsigned elsewhere = atomic_load_explicit(&app->counters->elsewhere, memory_order_relaxed);
+    if (take_place(&app->counters->connections, elsewhere, app->limits.connections)) {
         admission->app = app;
         return 0;
     }

@@ -53,6 +53,8 @@ static const struct store_operations operations = {
     .query_members = query_members,
     .note = lane_note,
     .transitions_done = lane_done,
+    .transitions_more = lane_more,
+    .set_usage = usage_set,
     .find = channel_find,
     .free = store_free_engine,
 };
@@ -142,6 +144,7 @@ void engine_free(struct engine *engine)
         channel_free(channel);
     }
     free_topics(engine);
+    usage_deinit(engine);
     publish_deinit(engine);
     free_options(engine);
     free(engine->partitions);

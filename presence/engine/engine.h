@@ -10,7 +10,7 @@
  *            ▲             ▲           │ replies     │
  *            │ waiters     │ assert    ▼             │
  *        view.c ◀──────── partition.c (hello, heartbeat, reap), scrub.c
- *            ▲                          lane.c: transitions, for webhooks
+ *            ▲                          lane.c: transitions, for webhooks; usage.c: connections of apps
  *        bus.c ◀── engine_bus_message
  *
  * Words: those of presence.md. A `fact` is a user or a number of subscriptions that this edge holds in a

@@ -153,10 +153,21 @@ struct recent {
 
 /* The delivery of a partition's transitions, if it is this edge that delivers them. */
 struct lane {
-    bool ours, given, asked; /* given: the observer has some and is not done */
+    bool ours, given, asked; /* given: the observer has some, is not done, and has not asked for more */
     struct args ids;         /* of those given: what the observer calls it, what Redis calls it, … */
+    size_t ids_done;         /* so many of these are done with */
+    char timeline[TIMELINE_BYTES]; /* on which the last of them were told */
     char done[48];           /* Redis may forget up to this one; "" */
     uint64_t next_ms;        /* ask again */
+};
+
+/* An app whose connections are counted over the fleet. */
+struct usage {
+    UT_hash_handle hh;        /* in engine->usages, by app id */
+    STAILQ_ENTRY(usage) link; /* in partition->usages, in the order of heartbeats' arguments; it only grows */
+    uint32_t connections;     /* here */
+    uint64_t elsewhere;       /* as last told */
+    char app_id[];
 };
 
 struct partition {
@@ -191,6 +202,7 @@ struct partition {
     uint64_t victims[VICTIMS_MAX];
     STAILQ_HEAD(recents, recent) recents;
     struct lane lane;
+    STAILQ_HEAD(usages, usage) usages;
     bool retired;
 };
 
@@ -226,6 +238,7 @@ struct command {
     void *context;
     uint64_t number;     /* what the caller needs to know of the moment of sending */
     uint32_t generation; /* of the channel */
+    uint32_t usages;     /* in a heartbeat */
     bool flag;
 };
 
@@ -252,6 +265,7 @@ struct engine {
     char settings[96];
     struct channel *channels;      /* uthash head */
     struct topic *topics;          /* uthash head */
+    struct usage *usages;          /* uthash head */
     struct waiters waiters;        /* in order of their deadlines */
     struct waiter *accepting;      /* while the observer is told of its member */
     struct publishing *publishing; /* events whose reply is outstanding; publish.c */
@@ -375,6 +389,15 @@ void lane_lost(struct partition *partition);
 void lane_deinit(struct partition *partition);
 void lane_note(struct store *store, const struct store_transition *transition);
 void lane_done(struct store *store, unsigned lane, const char *last_id);
+void lane_more(struct store *store, unsigned lane);
+
+/* ---- usage.c ---- */
+void usage_set(struct store *store, const char *app_id, uint32_t connections);
+/* Adds those of the partition to its heartbeat; takes what the answer, from `at` on, says of them. */
+void usage_add(struct partition *partition, struct command *heartbeat);
+void usage_take(
+    struct partition *partition, const struct command *heartbeat, const struct reply *reply, size_t at);
+void usage_deinit(struct engine *engine);
 
 /* ---- query.c ---- */
 void query_channels(struct store *store, struct store_query *query);

@@ -16,6 +16,7 @@ void partition_init(struct partition *partition, struct engine *engine, unsigned
     TAILQ_INIT(&partition->dirty);
     TAILQ_INIT(&partition->channels);
     STAILQ_INIT(&partition->recents);
+    STAILQ_INIT(&partition->usages);
 }
 
 static uint64_t lease_and_heartbeat_us(const struct partition *partition)
@@ -258,7 +259,8 @@ static void on_heartbeat(struct command *command, const struct reply *reply)
 {
     struct partition *partition = command->partition;
     partition->heartbeat_out = false;
-    if (command_answer(command, reply) != ANSWER_OK || reply->count < 6)
+    size_t fixed = 6 + command->usages;
+    if (command_answer(command, reply) != ANSWER_OK || reply->count < fixed)
         return;
     uint64_t clock_before = partition->clock;
     partition->fresh_ms = engine_now(partition->engine);
@@ -270,10 +272,11 @@ static void on_heartbeat(struct command *command, const struct reply *reply)
         partition->shard->beat_due_ms = partition->fresh_ms;
     check_number(partition, command, reply);
     if (shard_confirmed(partition->shard)) {
-        for (size_t i = 6; i < reply->count; i++)
+        for (size_t i = fixed; i < reply->count; i++)
             reap(partition, reply_number(reply, i));
     }
     end_wait(partition);
+    usage_take(partition, command, reply, 6);
 }
 
 static void heartbeat(struct partition *partition)
@@ -283,6 +286,7 @@ static void heartbeat(struct partition *partition)
     command->generation = partition->held_sent;
     command->flag = TAILQ_EMPTY(&partition->batches); /* nothing that could still be refused */
     args_string(&command->args, partition->shard->beat_topic);
+    usage_add(partition, command);
     partition->heartbeat_out = true;
     command_send(command);
 }

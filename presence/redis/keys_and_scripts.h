@@ -34,6 +34,9 @@
  *                              n count, p payload
  *   P:due              zset    "<kind> <channel bytes> <channel><user>" -> lease clock at which it is told, its
  *                              last digit the reason
+ *   P:q                hash    connections, of apps with a limit whose id hashes to this partition: owner ->
+ *                              "<lease clock>\n<app>\n<number>…", and `sum` -> the same of all of them,
+ *                              as it was then. App ids hold no control characters.                 TTL D
  *   P:m:<channel>      string  a cache miss was noted lately.                          TTL: as long as that
  *
  * PUB/SUB
@@ -80,8 +83,8 @@
  *   assert     number, outbox 0|1, facts, then [kind j|n|x, channel, user or n, info, cap]…,
  *              then [channel, user]… to restate. kind x is n with tell 0. cap 0: was accepted
  *              OK number outcome…      number <= Redis' own: DUP
- *   heartbeat  beat channel
- *              OK sequence clock mark held-channels now-us owner…(expired)
+ *   heartbeat  beat channel, then [app, connections here]… of apps with a limit
+ *              OK sequence clock mark held-channels now-us connections-elsewhere…(one an app) owner…(expired)
  *   reap       victim, channels at most, outbox 0|1
  *              OK channels left       0: gone.  -1: not expired
  *   retire     grace (microseconds)
@@ -96,7 +99,8 @@
  *              OK
  *   channels   app, cursor, prefix
  *              OK next-cursor("0": end) [name, subscriptions, users]…
- *   outbox     entries at most (0: only claim), id up to which they may go ("": none), claim 0|1
+ *   outbox     entries at most (0: only claim), id up to which they may go ("": none), claim 0|1,
+ *              id after which they are wanted ("": all)
  *              OK [id, kind, channel, user, "timeline reason count payload"]…     deliver in this order
  *              OK -     another edge delivers this partition's
  *   note       kind, channel, user, payload, once in so many ms (0: always)

@@ -142,6 +142,7 @@ struct edge {
     int64_t avoid_until_us[SERVERS];
     int64_t well_since_us; /* since when nothing was wrong with it or its links that may cost it its lease */
     uint64_t count_told[CHANNELS];
+    uint64_t usage_told;          /* connections of the app on the other edges */
     bool view_was_read[CHANNELS]; /* since the channel has had clients here */
 };
 
@@ -294,6 +295,7 @@ void clients_check(struct sim *sim); /* what they were told = what the engine ho
 void clients_look(struct sim *sim);  /* notes what Redis and the edges have learnt meanwhile */
 uint32_t sim_truth(const struct sim *sim, unsigned channel); /* users with an open socket */
 uint64_t sim_truth_count(const struct sim *sim, unsigned channel);
+uint32_t sim_connections(const struct edge *edge); /* its clients: each is a connection of its own */
 uint32_t view_mask(const struct store_channel *channel);
 int user_of(const char *id, size_t bytes); /* -1: none of ours */
 int channel_of(const char *name);

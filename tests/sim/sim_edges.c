@@ -66,6 +66,14 @@ uint64_t sim_truth_count(const struct sim *sim, unsigned channel)
     return count;
 }
 
+uint32_t sim_connections(const struct edge *edge)
+{
+    uint32_t count = 0;
+    for (unsigned i = 0; i < CLIENTS; i++)
+        count += edge->sim->clients[i].state != CLIENT_FREE && edge->sim->clients[i].edge == edge;
+    return count;
+}
+
 /* What clients are told. */
 
 static void say_mask(char text[USERS + 1], uint32_t mask)
@@ -216,11 +224,23 @@ static void on_count(void *context, struct store_channel *at, uint64_t count)
         edge->count_told[channel] = count;
 }
 
+static void on_usage(void *context, const char *app_id, uint64_t elsewhere)
+{
+    struct edge *edge = context;
+    sim_trace(
+        edge->sim, "edge %u tells: %" PRIu64 " connections of %s elsewhere", edge->number, elsewhere, app_id);
+    if (elsewhere == edge->usage_told || elsewhere > EDGES * CLIENTS)
+        sim_fail(edge->sim, "edge %u tells of %" PRIu64 " connections elsewhere, after %" PRIu64,
+            edge->number, elsewhere, edge->usage_told);
+    edge->usage_told = elsewhere;
+}
+
 static const struct store_observer observer = {
     .member_added = on_member_added,
     .member_removed = on_member_removed,
     .event = on_event,
     .subscription_count = on_count,
+    .usage = on_usage,
 };
 
 /* Edges. */
@@ -231,10 +251,12 @@ static void on_tick(struct sim *sim, struct event *event)
     if (!edge->engine || edge->boot != event->boot)
         return;
     int64_t next = sim->now_us + TICK_MS * 1000;
-    if (sim->now_us < edge->paused_until_us)
+    if (sim->now_us < edge->paused_until_us) {
         next = edge->paused_until_us;
-    else
+    } else {
+        store_set_usage(engine_store(edge->engine), app, sim_connections(edge));
         engine_tick(edge->engine);
+    }
     struct event *again = sim_later(sim, next, on_tick);
     again->edge = edge;
     again->boot = event->boot;
@@ -269,6 +291,7 @@ void edge_start(struct edge *edge)
     edge->retiring = false;
     edge->well_since_us = sim->now_us;
     memset(edge->count_told, 0, sizeof(edge->count_told));
+    edge->usage_told = 0;
     sim_trace(sim, "edge %u starts (boot %u)", edge->number, edge->boot);
     edge->engine = engine_new(&options, &sim_io, edge, &observer, edge);
     for (unsigned shard = 0; shard < SHARDS; shard++) {

@@ -26,11 +26,12 @@ static const struct replacement replacements[] = {
     {"no-fence", "if record[1] ~= ARGV[4] or not sequence then", "sequence = sequence or 0 if false then"},
     {"no-pairing", "if stamp.st ~= followed then", "if stamp.st ~= followed and not stamp.st then"},
     {"no-clocked-version", "version = math.max(version + 1, now)", "version = version + 1"},
+    {"no-usage-lease", "at + L + H < clock", "false"},
     {"no-lift", "for _, key in ipairs({ leases, due }) do", "for _, key in ipairs({}) do"},
 };
 
 static const char *const names[] = {"no-sequence", "no-gap", "no-dup", "no-lease-clock", "no-stamp",
-    "no-timeline", "no-pairing", "no-fence", "no-lift", "no-clocked-version",
+    "no-timeline", "no-pairing", "no-fence", "no-lift", "no-clocked-version", "no-usage-lease",
     /* of the engine: in sim_mutant only */
     "no-previous", "no-birth", "no-wait", "no-scrub", "no-majority", "no-restate", "no-beat", "no-info",
     NULL};

@@ -192,6 +192,18 @@ static void check_views(struct sim *sim)
     }
 }
 
+static void check_usage(struct sim *sim, const struct edge *edge)
+{
+    uint64_t elsewhere = 0;
+    for (unsigned e = 0; e < EDGES; e++) {
+        if (&sim->edges[e] != edge && sim->edges[e].engine)
+            elsewhere += sim_connections(&sim->edges[e]);
+    }
+    if (edge->usage_told != elsewhere)
+        sim_fail(sim, "edge %u was told of %" PRIu64 " connections on other edges; there are %" PRIu64,
+            edge->number, edge->usage_told, elsewhere);
+}
+
 void settle_check(struct sim *sim)
 {
     clients_check(sim);
@@ -201,6 +213,10 @@ void settle_check(struct sim *sim)
         check_channel(sim, edge, c);
     for (unsigned p = 0; p < PARTITIONS; p++)
         check_owners(sim, p);
+    for (unsigned e = 0; e < EDGES; e++) {
+        if (sim->edges[e].engine)
+            check_usage(sim, &sim->edges[e]);
+    }
     check_views(sim);
 }
 

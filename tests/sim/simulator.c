@@ -94,7 +94,7 @@ static void find_lost_messages(struct sim *sim)
     clients_touch(sim, true);
     run_for(sim, HEARTBEAT_MS);
     clients_touch(sim, false);
-    run_for(sim, HEARTBEAT_MS);
+    run_for(sim, 3 * HEARTBEAT_MS); /* so long until the connections are told */
 }
 
 static void settle(struct sim *sim)

@@ -9,7 +9,7 @@ set(scripts
     "write|-|prelude,caller,roster,write"
     "leave|allow-oom|prelude,caller,roster,write"
     "assert|allow-oom|prelude,caller,roster,assert"
-    "heartbeat|allow-oom|prelude,caller,heartbeat"
+    "heartbeat|allow-oom|prelude,caller,usage,heartbeat"
     "reap|allow-oom|prelude,caller,roster,reap"
     "retire|allow-oom|prelude,caller,retire"
     "read|allow-oom|prelude,caller,read"

@@ -7,13 +7,6 @@ if type(shard) == 'table' or shard ~= shard_timeline then
     return { 'NOSTAMP' }
 end
 
-local function renew(key)
-    local left = call('PTTL', key)
-    if left > -2 and left * 1000 < D / 2 then
-        expire(key, D)
-    end
-end
-
 -- It stands still while nobody heartbeats: an outage or a stepped clock cannot expire the living.
 clock = clock + math.min(math.max(now - beat_at, 0), math.floor(1.1 * H))
 call('HSET', base, 'c', text(clock), 'hb', text(now))
@@ -23,6 +16,7 @@ renew(base .. ':h:' .. me)
 call('PUBLISH', ARGV[5], '1b')
 
 local answer = { 'OK', text(sequence), text(clock), text(mark), text(try('SCARD', base .. ':h:' .. me)), text(now) }
+exchange_usage(6, #ARGV, answer)
 for _, owner in ipairs(call('ZRANGEBYSCORE', base .. ':l', '-inf', '(' .. text(clock), 'LIMIT', 0, EXPIRED_AT_MOST)) do
     answer[#answer + 1] = owner
 end

@@ -2,4 +2,5 @@
 -- other's. See keys_and_scripts.h.
 try('ZADD', base .. ':l', text(clock + tonumber(ARGV[5])), me)
 call('DEL', base .. ':o:' .. me)
+try('HDEL', base .. ':q', me) -- its connections are about to come back elsewhere
 return { 'OK' }

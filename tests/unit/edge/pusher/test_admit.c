@@ -115,6 +115,23 @@ static void the_quota_is_exact(void **state)
     assert_int_equal(admit(PATH, "protocol=7", &protocol), 0);
 }
 
+static void the_quota_is_of_the_whole_fleet(void **state)
+{
+    uint8_t protocol;
+    (void)state;
+    fake_app()->limits.connections = 3;
+    fake_app()->counters->elsewhere = 2;
+    assert_int_equal(admit(PATH, "protocol=7", &protocol), 0);
+    assert_int_equal(admit(PATH, "protocol=7", &protocol), PUSHER_OVER_QUOTA);
+    fake_app()->counters->elsewhere = 1;
+    assert_int_equal(admit(PATH, "protocol=7", &protocol), 0);
+    fake_app()->counters->elsewhere = UINT32_MAX;
+    assert_int_equal(admit(PATH, "protocol=7", &protocol), PUSHER_OVER_QUOTA);
+    assert_int_equal(fake_app()->counters->connections, 2);
+    fake_app()->limits.connections = 0;
+    assert_int_equal(admit(PATH, "protocol=7", &protocol), 0);
+}
+
 static void the_process_has_a_limit_of_its_own(void **state)
 {
     uint8_t protocol;
@@ -163,6 +180,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_may_come_percent_encoded, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(a_disabled_app_is_refused, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(the_quota_is_exact, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(the_quota_is_of_the_whole_fleet, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(the_process_has_a_limit_of_its_own, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(a_place_that_is_not_used_is_given_back, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(only_allowed_origins_come_in, fake_begin, fake_end),

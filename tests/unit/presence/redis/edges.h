@@ -34,7 +34,8 @@ struct edge {
     size_t told_count;
     char events[64][64];
     size_t event_count;
-    uint64_t count; /* as last told */
+    uint64_t count;     /* as last told */
+    uint64_t elsewhere; /* connections of "app", as last told */
     size_t alternation_errors;
     struct {
         char user[96];
@@ -97,6 +98,14 @@ static inline void on_count(void *context, struct store_channel *channel, uint64
     edge->count = count;
 }
 
+static inline void on_usage(void *context, const char *app_id, uint64_t elsewhere)
+{
+    struct edge *edge = context;
+    assert_string_equal("app", app_id);
+    assert_true(elsewhere != edge->elsewhere);
+    edge->elsewhere = elsewhere;
+}
+
 static inline void on_log(void *context, enum engine_level level, const char *event, const char *text)
 {
     (void)context;
@@ -115,6 +124,7 @@ static inline void edge_start_as(
         .member_removed = on_removed,
         .event = on_event,
         .subscription_count = on_count,
+        .usage = on_usage,
         .transitions = transitions_to};
     struct store_redis_shard shard = {.name = shard_name, .address = world->redis.address};
     struct store_redis_options options = {.cluster = "test",

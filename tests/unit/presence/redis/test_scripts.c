@@ -351,6 +351,77 @@ static void test_an_expired_owner_is_condemned_and_drained(void **state)
     assert_int_equal(6, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1")->elements);
 }
 
+static long long usage_entries(struct test *test)
+{
+    redisReply *reply = redis_server_do(&test->redis, "HLEN " BASE ":q");
+    long long entries = reply->integer;
+    freeReplyObject(reply);
+    return entries;
+}
+
+static const char *elsewhere(struct test *test, const struct owner *owner, const char *app, const char *here)
+{
+    redisReply *reply = CALL(test, owner, SCRIPT_HEARTBEAT, "r:b:1", app, here);
+    ANSWERS(reply, "OK");
+    assert_true(reply->elements > 6);
+    return reply->element[6]->str;
+}
+
+/* H is 1 ms here, so whatever takes half of it is summed again; a rush of heartbeats may see the last sum. */
+static void test_connections_are_summed(void **state)
+{
+    struct test *test = *state;
+    assert_string_equal("0", elsewhere(test, &test->a, "app", "5"));
+    assert_string_equal("5", elsewhere(test, &test->b, "app", "0"));
+    usleep(1000);
+    assert_string_equal("0", elsewhere(test, &test->a, "app", "7"));
+    usleep(1000);
+    assert_string_equal("7", elsewhere(test, &test->b, "app", "2"));
+    usleep(1000);
+    assert_string_equal("0", elsewhere(test, &test->b, "other % app", "9"));
+    usleep(1000);
+    redisReply *reply =
+        CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "none", "1", "other % app", "0", "app", "7");
+    assert_int_equal(9, reply->elements);
+    assert_true(is(reply, 6, "0") && is(reply, 7, "9") && is(reply, 8, "0"));
+    assert_int_equal(6, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1")->elements);
+}
+
+static void test_connections_of_the_dead_do_not_count(void **state)
+{
+    struct test *test = *state;
+    elsewhere(test, &test->b, "app", "3");
+    usleep(1000);
+    assert_string_equal("3", elsewhere(test, &test->a, "app", "1"));
+    beat(test, &test->a, 15);
+    assert_string_equal("0", elsewhere(test, &test->a, "app", "1"));
+    assert_int_equal(2, usage_entries(test)); /* a's, and the sum */
+}
+
+/* What was written with a clock that has been lost since, and what nobody wrote. */
+static void test_junk_among_the_connections_goes(void **state)
+{
+    struct test *test = *state;
+    elsewhere(test, &test->b, "app", "3");
+    redis_server_just(&test->redis, "HSET " BASE ":q 77 %s 78 junk 79 {}", "9999999999999999\napp\n5");
+    usleep(1000);
+    assert_string_equal("3", elsewhere(test, &test->a, "app", "1"));
+    assert_int_equal(3, usage_entries(test));
+    redis_server_just(&test->redis, "HSET " BASE ":q sum junk");
+    assert_string_equal("3", elsewhere(test, &test->a, "app", "1"));
+    redis_server_just(&test->redis, "SET " BASE ":q junk");
+    assert_string_equal("0", elsewhere(test, &test->a, "app", "1"));
+}
+
+static void test_connections_of_the_retired_do_not_count(void **state)
+{
+    struct test *test = *state;
+    elsewhere(test, &test->b, "app", "3");
+    CALL(test, &test->b, SCRIPT_RETIRE, "3000");
+    usleep(1000);
+    assert_string_equal("0", elsewhere(test, &test->a, "app", "1"));
+}
+
 static void test_retire(void **state)
 {
     struct test *test = *state;
@@ -522,6 +593,10 @@ int main(void)
         TEST(test_assert_replaces_all),
         TEST(test_the_clock_stands_while_nobody_beats),
         TEST(test_an_expired_owner_is_condemned_and_drained),
+        TEST(test_connections_are_summed),
+        TEST(test_connections_of_the_dead_do_not_count),
+        TEST(test_junk_among_the_connections_goes),
+        TEST(test_connections_of_the_retired_do_not_count),
         TEST(test_retire),
         TEST(test_scrub_finds_and_mends),
         TEST(test_junk_of_another_type_is_deleted),

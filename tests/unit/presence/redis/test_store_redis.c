@@ -136,6 +136,32 @@ static void test_questions_are_answered_for_the_fleet(void **state)
         leave(i == 2 || i > 3 ? b : a, &clients[i]);
 }
 
+static void test_connections_are_summed_over_the_fleet(void **state)
+{
+    struct world *world = *state;
+    struct edge *a = &world->edges[0], *b = &world->edges[1];
+    start_edges(world, 2);
+    store_set_usage(a->store, "app", 5);
+    store_set_usage(b->store, "app", 0);
+    UNTIL(world, 3 * H_MS, b->elsewhere == 5);
+    assert_int_equal(0, a->elsewhere);
+    store_set_usage(b->store, "app", 2);
+    store_set_usage(a->store, "app", 4);
+    UNTIL(world, 3 * H_MS, a->elsewhere == 2 && b->elsewhere == 4);
+    edge_start(world, &world->edges[2]);
+    store_set_usage(world->edges[2].store, "app", 1);
+    UNTIL(world, 3 * H_MS, world->edges[2].elsewhere == 6 && a->elsewhere == 3 && b->elsewhere == 5);
+    run_for(world, 2 * H_MS); /* what is equal is not told again: on_usage() looks */
+    edge_kill(b);
+    UNTIL(world, L_MS + 4 * H_MS, a->elsewhere == 1);
+    redis_server_just(&world->redis, "FLUSHALL");
+    run_for(world, 3 * H_MS);
+    assert_int_equal(1, a->elsewhere);
+    engine_retire(store_redis_engine(a->store), L_MS);
+    UNTIL(world, 3 * H_MS, world->edges[2].elsewhere == 0);
+    assert_int_equal(1, a->elsewhere);
+}
+
 static void test_options_that_cannot_be(void **state)
 {
     struct world *world = *state;
@@ -170,6 +196,7 @@ int main(void)
         TEST(test_the_cap_is_the_fleets),
         TEST(test_events_reach_all_edges_once_and_are_cached),
         TEST(test_questions_are_answered_for_the_fleet),
+        TEST(test_connections_are_summed_over_the_fleet),
         TEST(test_options_that_cannot_be),
     };
     signal(SIGPIPE, SIG_IGN);
