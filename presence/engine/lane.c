@@ -105,6 +105,43 @@ static void point(struct store_transition *transition, const struct args *string
         transition->payload = NULL;
 }
 
+/* ---- those that were given ---- */
+
+enum { NAMES = 2 }; /* of each in lane->ids */
+
+static void forget_given(struct lane *lane)
+{
+    args_deinit(&lane->ids);
+    lane->ids_done = 0;
+}
+
+/* Not all at once: one at a time they would be copied again and again. */
+static void forget_first(struct lane *lane, size_t names)
+{
+    struct args rest = {0};
+    size_t bytes;
+    lane->ids_done += names;
+    if (lane->ids_done * 2 < lane->ids.count)
+        return;
+    for (size_t i = lane->ids_done; i < lane->ids.count; i++) {
+        const char *name = args_at(&lane->ids, i, &bytes);
+        args_add(&rest, name, bytes);
+    }
+    forget_given(lane);
+    lane->ids = rest;
+}
+
+/* What Redis calls the last one given, if the observer is not done with it: the following ones are asked for. "" asks
+ * for all. On another timeline later ones may have smaller ids; the observer knows those that are told twice. */
+static const char *last_given(const struct partition *partition)
+{
+    const struct lane *lane = &partition->lane;
+    size_t bytes;
+    if (lane->ids.count == lane->ids_done || strcmp(lane->timeline, partition->timeline) != 0)
+        return "";
+    return args_at(&lane->ids, lane->ids.count - 1, &bytes);
+}
+
 static void tell(struct partition *partition, const struct reply *reply)
 {
     struct engine *engine = partition->engine;
@@ -112,7 +149,7 @@ static void tell(struct partition *partition, const struct reply *reply)
     struct args strings = {0};
     struct store_transition *list = new_zeroed((reply->count / WORDS + 1) * sizeof *list);
     size_t count = 0, ignored;
-    args_deinit(&lane->ids);
+    snprintf(lane->timeline, sizeof lane->timeline, "%s", partition->timeline);
     for (size_t at = 1; at + WORDS <= reply->count; at += WORDS) {
         if (!add_entry(partition, &strings, &reply->elements[at], &list[count]))
             continue;
@@ -135,10 +172,10 @@ void lane_lost(struct partition *partition)
 {
     struct lane *lane = &partition->lane;
     const struct store *store = &partition->engine->store;
-    bool was_given = lane->ours && lane->given;
+    bool was_given = lane->ours && lane->ids.count > lane->ids_done;
     lane->ours = lane->given = false;
     lane->done[0] = '\0';
-    args_deinit(&lane->ids);
+    forget_given(lane);
     if (was_given && store->observer.lane_lost)
         store->observer.lane_lost(store->observer_context, partition->index);
 }
@@ -161,7 +198,7 @@ static void on_outbox(struct command *command, const struct reply *reply)
         tell(partition, reply);
 }
 
-/* While the observer has some it only keeps the lane. */
+/* While the observer has some, and has not asked for more, it only keeps the lane. */
 static void ask(struct partition *partition)
 {
     struct lane *lane = &partition->lane;
@@ -171,6 +208,7 @@ static void ask(struct partition *partition)
     args_number(&command->args, lane->given ? 0 : AT_ONCE);
     args_string(&command->args, lane->done);
     args_string(&command->args, "1");
+    args_string(&command->args, last_given(partition));
     lane->asked = true;
     bool polls = lane->ours && !lane->given;
     lane->next_ms = engine_now(partition->engine) +
@@ -194,10 +232,19 @@ void lane_tick(struct partition *partition)
 
 void lane_deinit(struct partition *partition)
 {
-    args_deinit(&partition->lane.ids);
+    forget_given(&partition->lane);
 }
 
 /* ---- the store's operations ---- */
+
+static void ask_for_more(struct partition *partition)
+{
+    partition->lane.given = false;
+    partition->lane.next_ms = 0;
+    engine_enter(partition->engine);
+    lane_tick(partition);
+    engine_leave(partition->engine);
+}
 
 void lane_done(struct store *store, unsigned index, const char *last_id)
 {
@@ -207,16 +254,21 @@ void lane_done(struct store *store, unsigned index, const char *last_id)
     struct partition *partition = &engine->partitions[index];
     struct lane *lane = &partition->lane;
     size_t bytes;
-    for (size_t i = 0; lane->given && i + 1 < lane->ids.count; i += 2) {
+    for (size_t i = lane->ids_done; i < lane->ids.count; i += NAMES) {
         if (strcmp(args_at(&lane->ids, i, &bytes), last_id) != 0)
             continue;
         snprintf(lane->done, sizeof lane->done, "%s", args_at(&lane->ids, i + 1, &bytes));
-        lane->given = false;
-        lane->next_ms = 0;
+        forget_first(lane, i + NAMES - lane->ids_done);
+        ask_for_more(partition);
+        return;
     }
-    engine_enter(engine);
-    lane_tick(partition);
-    engine_leave(engine);
+}
+
+void lane_more(struct store *store, unsigned index)
+{
+    struct engine *engine = engine_of_store(store);
+    if (index < engine->options.partitions && engine->partitions[index].lane.given)
+        ask_for_more(&engine->partitions[index]);
 }
 
 static void on_noted(struct command *command, const struct reply *reply)

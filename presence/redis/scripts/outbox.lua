@@ -1,6 +1,6 @@
 -- outbox: the transitions of this partition, for the one edge that delivers them. Moves the departures whose
 -- wait is over, forgets what was delivered, and says what comes next. See keys_and_scripts.h.
-local most, delivered, claims = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
+local most, delivered, claims, last = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1', ARGV[8]
 local due, out = base .. ':due', base .. ':out'
 
 -- One edge at a time, until it is gone or has not asked for L of the lease clock.
@@ -41,9 +41,15 @@ local function move_due()
     end
 end
 
+-- The first id behind those that were told already.
+local function first()
+    local ms, number = string.match(last or '', '^(%d+)-(%d+)$')
+    return ms and ms .. '-' .. text(tonumber(number) + 1) or '-'
+end
+
 -- Of several numbers of one channel only the last is told.
 local function read()
-    local entries = try('XRANGE', out, '-', '+', 'COUNT', most)
+    local entries = try('XRANGE', out, first(), '+', 'COUNT', most)
     local last_count, answer = {}, { 'OK' }
     for i, entry in ipairs(entries) do
         local f = entry[2]

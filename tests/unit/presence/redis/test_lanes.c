@@ -140,12 +140,44 @@ static void test_a_lane_is_taken_over(void **state)
     }
 }
 
+/* One receiver that hangs must not hold up what is for others: they ask for more. */
+static void test_more_is_told_before_one_is_done(void **state)
+{
+    struct world *world = *state;
+    struct edge *a = &world->edges[0];
+    struct client anna, bert, carl;
+    start_telling(world, 1);
+    hold_back = true;
+    join(a, &anna, "presence-x", "anna");
+    UNTIL(world, 3000, count_heard(STORE_MEMBER_ADDED, "anna"));
+    struct heard first = *find_heard(STORE_MEMBER_ADDED, "anna");
+    join(a, &bert, "presence-x", "bert");
+    run_for(world, 1500);
+    assert_int_equal(0, count_heard(STORE_MEMBER_ADDED, "bert"));
+    store_transitions_more(a->store, first.lane);
+    UNTIL(world, 3000, count_heard(STORE_MEMBER_ADDED, "bert"));
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "anna")); /* only what follows */
+    store_transitions_done(a->store, first.lane, first.id);       /* and not bert's */
+    join(a, &carl, "presence-x", "carl");
+    UNTIL(world, 3000, count_heard(STORE_MEMBER_ADDED, "carl"));
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "bert"));
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "anna"));
+    hold_back = false;
+    store_transitions_done(a->store, first.lane, find_heard(STORE_MEMBER_ADDED, "carl")->id);
+    leave(a, &anna);
+    UNTIL(world, 8000, count_heard(STORE_MEMBER_REMOVED, "anna"));
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "carl"));
+    leave(a, &bert);
+    leave(a, &carl);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_transition_is_told_once),
         TEST(test_events_are_noted),
         TEST(test_a_lane_is_taken_over),
+        TEST(test_more_is_told_before_one_is_done),
     };
     signal(SIGPIPE, SIG_IGN);
     cmocka_set_test_filter(getenv("ONLY"));
