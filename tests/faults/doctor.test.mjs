@@ -233,13 +233,14 @@ test('verify: keys that do not belong there', async () => {
     await master.ask('SET', 'rollcall:junk', '1');
     await master.ask('SET', 'rollcall:{1}:k:7:cache-x', '1', 'PX', '60000');
     await master.ask('SET', 'rollcall:{0}:k:7:cache-x', '1');
+    await master.ask('SET', 'rollcall:{0}:m:7:cache-x', '1', 'PX', '60000'); /* this one may be there */
     const { code, text } = await run('verify');
     assert.equal(code, 1);
     assert.match(text, /  rollcall:junk is no key of ours: no edge reads or removes it\n/);
     assert.match(text, /  rollcall:\{1\}:k:7:cache-x is of a partition that lies on another shard: no edge reads it, gone when its TTL is over\n/);
     assert.match(text, /  rollcall:\{0\}:k:7:cache-x has no TTL: /);
     assert.match(text, /, 3 differences\n/);
-    await master.ask('DEL', 'rollcall:junk', 'rollcall:{1}:k:7:cache-x', 'rollcall:{0}:k:7:cache-x');
+    await master.ask('DEL', 'rollcall:junk', 'rollcall:{1}:k:7:cache-x', 'rollcall:{0}:k:7:cache-x', 'rollcall:{0}:m:7:cache-x');
 });
 
 test('neither without a Redis to look at', async () => {

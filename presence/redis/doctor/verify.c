@@ -177,7 +177,9 @@ static bool take_apart(struct verifying *v, const char *text, size_t bytes, stru
         key->kind = 'P';
     else if (!strcmp(after, ":l") || !strcmp(after, ":out") || !strcmp(after, ":due"))
         key->kind = 'F'; /* of the fixed set of a partition */
-    else if (after[0] == ':' && strchr("ohrsck", after[1]) && after[1] && after[2] == ':')
+    else if (!strcmp(after, ":q"))
+        key->kind = 'q';
+    else if (after[0] == ':' && strchr("ohrsckm", after[1]) && after[1] && after[2] == ':')
         key->kind = after[1], key->rest = after + 3;
     return key->kind != 0;
 }
@@ -302,7 +304,7 @@ static void check_key(struct verifying *v, const char *text, size_t bytes)
             text);
         return;
     }
-    if (strchr("ohrsck", key.kind) && as_number(ask(v, "PTTL %b", text, bytes), 0) == -1)
+    if (strchr("ohrsckmq", key.kind) && as_number(ask(v, "PTTL %b", text, bytes), 0) == -1)
         differs(v, "%s has no TTL: the next scrub of its channel (%.0f s) gives it one", text,
             v->options->scrub_ms / 1000.0);
     if (key.kind == 'r' || key.kind == 's')
