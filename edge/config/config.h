@@ -119,7 +119,7 @@ struct config {
         uint32_t workers; /* how many to start; a 0 in the file has become the number of cores */
         struct config_listen *listen;
         size_t listen_count;
-        char *path_prefix; /* "" or "/something", in front of /app and /apps */
+        char *path_prefix;   /* "" or "/something", in front of /app and /apps */
         char *fallback_host; /* told to clients of the HTTP fallback; "": none */
         struct {
             char *address;

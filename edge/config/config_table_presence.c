@@ -62,8 +62,9 @@ const struct config_key config_presence_keys[] = {
         .min = 0,
         .max = 10 * MINUTES,
         .number = 5000,
-        .sentence = "After a planned stop its members stay for so long, beyond edge.drain_ms: who comes back on "
-                    "another edge meanwhile has never left."},
+        .sentence =
+            "After a planned stop its members stay for so long, beyond edge.drain_ms: who comes back on "
+            "another edge meanwhile has never left."},
     {0},
 };
 

@@ -153,12 +153,13 @@ struct recent {
 
 /* The delivery of a partition's transitions, if it is this edge that delivers them. */
 struct lane {
-    bool ours, given, asked; /* given: the observer has some, is not done, and has not asked for more */
-    struct args ids;         /* of those given: what the observer calls it, what Redis calls it, … */
-    size_t ids_done;         /* so many of these are done with */
+    bool ours, given, asked;       /* given: the observer has some, is not done, and has not asked for more */
+    struct args ids;               /* of those given: what the observer calls it, what Redis calls it, … */
+    size_t ids_done;               /* so many of these are done with */
     char timeline[TIMELINE_BYTES]; /* on which the last of them were told */
-    char done[48];           /* Redis may forget up to this one; "" */
-    uint64_t next_ms;        /* ask again */
+    char done[48];                 /* Redis may forget up to this one; "" */
+    char said[48];                 /* what of that is on its way to Redis */
+    uint64_t next_ms;              /* ask again */
 };
 
 /* An app whose connections are counted over the fleet. */

@@ -63,8 +63,8 @@ static void test_good_shards(void **state)
 static void test_address_or_sentinel(void **state)
 {
     (void)state;
-    assert_problems_in(
-        "{\"presence\": {\"store\": \"redis\"}, \"redis\": {\"shards\": [{\"name\": \"a\"}]}}", "x.json",
+    assert_problems_in("{\"presence\": {\"store\": \"redis\"}, \"redis\": {\"shards\": [{\"name\": \"a\"}]}}",
+        "x.json",
         "x.json:1: redis.shards[0].address: is missing, and so is \"sentinel\"; one of the two is needed\n");
     assert_problems_in(FLEET(SHARD("a", AT("x:1") ", " UNDER("m", "\"s:1\""))), "x.json",
         "x.json:1: redis.shards[0].address: cannot stand beside \"sentinel\"; choose one\n");
@@ -95,7 +95,7 @@ static void test_shards_differ(void **state)
 {
     (void)state;
     assert_problems_in(FLEET(SHARD("a", AT("x:1")) ",\n" SHARD("b", AT("X:1")) ",\n" SHARD(
-                              "a", AT("x:2")) "," SHARD("c", AT("unix:/a")) "," SHARD("d", AT("unix:/A"))),
+                           "a", AT("x:2")) "," SHARD("c", AT("unix:/a")) "," SHARD("d", AT("unix:/A"))),
         "x.json",
         "x.json:2: redis.shards[1].address: is the address of redis.shards[0], too; each shard has a Redis "
         "of its own\n"
