@@ -191,6 +191,7 @@ class Server {
         const { code, signal } = await within(this.exited, () => `the server to end\n${this.tail()}`, 40_000);
         const report = this.errors.join('\n');
         assert.ok(!SANITIZER.test(report), report);
+        assert.equal(report, '', 'nothing but log lines on standard error');
         assert.deepEqual({ code, signal }, { code: 0, signal: null }, this.tail());
     }
 }
