@@ -192,8 +192,8 @@ static void on_outbox(struct command *command, const struct reply *reply)
         return;
     }
     lane->ours = true;
-    if (command->flag)
-        lane->done[0] = '\0'; /* it has been forgotten */
+    if (strcmp(lane->done, lane->said) == 0) /* else he was done with more meanwhile */
+        lane->done[0] = '\0';
     if (!lane->given && partition->engine->store.observer.transitions)
         tell(partition, reply);
 }
@@ -204,7 +204,7 @@ static void ask(struct partition *partition)
     struct lane *lane = &partition->lane;
     const struct engine_options *options = &partition->engine->options;
     struct command *command = command_new(partition, SCRIPT_OUTBOX, on_outbox);
-    command->flag = lane->done[0] != '\0';
+    snprintf(lane->said, sizeof lane->said, "%s", lane->done);
     args_number(&command->args, lane->given ? 0 : AT_ONCE);
     args_string(&command->args, lane->done);
     args_string(&command->args, "1");

@@ -171,6 +171,25 @@ static void test_more_is_told_before_one_is_done(void **state)
     leave(a, &carl);
 }
 
+/* What one is done with while Redis is still being told of earlier ones was told again. */
+static void test_done_twice_in_one_breath(void **state)
+{
+    struct world *world = *state;
+    struct edge *a = &world->edges[0];
+    struct client anna;
+    start_telling(world, 1);
+    hold_back = true;
+    join(a, &anna, "presence-x", "anna");
+    UNTIL(world, 3000, count_heard(STORE_OCCUPIED, "") && count_heard(STORE_MEMBER_ADDED, "anna"));
+    const struct heard *first = find_heard(STORE_OCCUPIED, ""),
+                       *second = find_heard(STORE_MEMBER_ADDED, "anna");
+    store_transitions_done(a->store, first->lane, first->id);
+    store_transitions_done(a->store, second->lane, second->id);
+    run_for(world, 1500);
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "anna"));
+    leave(a, &anna);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +197,7 @@ int main(void)
         TEST(test_events_are_noted),
         TEST(test_a_lane_is_taken_over),
         TEST(test_more_is_told_before_one_is_done),
+        TEST(test_done_twice_in_one_breath),
     };
     signal(SIGPIPE, SIG_IGN);
     cmocka_set_test_filter(getenv("ONLY"));
