@@ -213,14 +213,14 @@ static void a_connection_may_end_while_frames_are_held_back(void **state)
 static void a_crowd_that_joins_costs_few_writes(void **state)
 {
     (void)state;
+    /* The loop's clock stands still meanwhile, however slow the machine: one moment in 500 turns. */
     for (int i = 0; i < 500; i++) {
         send_lazy("x");
-        uv_run(&fake.worker.loop, UV_RUN_NOWAIT);
         end_turn();
     }
     turn_loop(2 * CONNECTION_LAZY_MS);
     assert_int_equal(wire.said.length, 500 * 2);
-    assert_true(wire.writes <= 125);
+    assert_int_equal(wire.writes, 2);
 }
 
 /* ---- slow readers ---- */
