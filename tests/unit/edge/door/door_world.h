@@ -24,6 +24,9 @@
 
 #include <cmocka.h>
 
+#define HOST "Host: a\r\n"
+#define CLOSE "Connection: close\r\n"
+
 enum { HANG_MS = 20000, LATE_MAX = 8 };
 
 struct world {
@@ -164,6 +167,18 @@ static inline void world_free(struct world *world)
         }                                                                                                    \
     } while (0)
 
+static inline uint64_t value_of(metric *m)
+{
+    return atomic_load(m);
+}
+
+/* Answers the i-th request for /late or /watched. */
+static inline void answer_late(struct world *world, size_t i, const char *body)
+{
+    http_answer(
+        world->late[i], &(struct http_answer){.status = 200, .body = body, .body_bytes = strlen(body)});
+}
+
 static inline void turn(struct world *world, unsigned times)
 {
     for (unsigned i = 0; i < times; i++)
@@ -176,7 +191,7 @@ struct client {
     struct world *world;
     int fd;
     char *text; /* everything received, NUL-terminated */
-    size_t length;
+    size_t length, capacity;
     bool ended, was_reset;
 };
 
@@ -184,7 +199,7 @@ static inline struct client client_of(struct world *world, int fd)
 {
     assert_true(fd >= 0);
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    return (struct client){.world = world, .fd = fd, .text = calloc(1, 1)};
+    return (struct client){.world = world, .fd = fd, .text = calloc(1, 1), .capacity = 1};
 }
 
 static inline int connect_from(uint16_t port, uint32_t source)
@@ -222,7 +237,11 @@ static inline void receive(struct client *client)
         client->ended = true;
         return;
     }
-    client->text = realloc(client->text, client->length + (size_t)count + 1);
+    if (client->length + (size_t)count >= client->capacity) {
+        client->capacity = 2 * (client->length + (size_t)count + 1); /* many MiB come in small pieces */
+        client->text = realloc(client->text, client->capacity);
+        assert_non_null(client->text);
+    }
     memcpy(client->text + client->length, bytes, (size_t)count);
     client->length += (size_t)count;
     client->text[client->length] = '\0';

@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define HOST "Host: a\r\n"
-#define CLOSE "Connection: close\r\n"
 #define UPGRADE                                                                                              \
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"           \
     "Sec-WebSocket-Version: 13\r\n"

@@ -1,8 +1,6 @@
 /* Sockets that move from one door to another, streams whose client takes its time, and exchanges that are reset. */
 #include "door_world.h"
 
-#define HOST "Host: a\r\n"
-
 /* Two doors on one loop. Paths that begin with /there belong to the second, those with /back to the first. */
 static struct {
     struct world *here, *there;

@@ -33,7 +33,7 @@ static const char FAKE_CONFIG[] = "{\"apps\":[{\"id\":\"1\",\"key\":\"278d425bdf
                                   "\"keys\":[{\"key\":\"second-key\",\"secret\":\"second-secret\"}]}]}";
 
 /* The only app, to be changed by tests. */
-static struct app *fake_app(void)
+static inline struct app *fake_app(void)
 {
     return &fake.config->apps[0];
 }
