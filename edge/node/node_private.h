@@ -8,6 +8,7 @@
  *   transitions.c  between the store and the webhooks
  *   usage.c      connections of apps, over the fleet
  *   query.c      questions of the HTTP API, and the JSON of their answers
+ *   requests.c   what workers ask of the node: how it is made and freed; on their threads
  *   port.c       the workers' end: runs on their threads
  */
 #pragma once

@@ -6,7 +6,6 @@
 #include "edge/worker.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 bool node_port_has_room(const struct node_port *port)
 {
@@ -20,28 +19,6 @@ static void post(struct node_port *port, struct mail *mail, void (*run)(struct m
 }
 
 /* ---- subscriptions ---- */
-
-struct subscription *subscription_new(
-    const char *name, size_t name_bytes, const char *user_id, size_t user_id_bytes)
-{
-    struct subscription *subscription =
-        calloc(1, sizeof(*subscription) + name_bytes + 1 + (user_id ? user_id_bytes + 1 : 0));
-    if (!subscription)
-        abort();
-    memcpy(subscription->name, name, name_bytes);
-    if (user_id)
-        subscription->user_id = memcpy(subscription->name + name_bytes + 1, user_id, user_id_bytes);
-    return subscription;
-}
-
-void subscription_free(struct subscription *subscription)
-{
-    channel_unref(subscription->channel);
-    frame_unref(subscription->answer);
-    frame_unref(subscription->cached);
-    free(subscription->user_info);
-    free(subscription);
-}
 
 void node_subscribe(struct node_port *port, struct subscription *subscription)
 {
@@ -131,27 +108,6 @@ void port_on_delivery(struct mail *mail, void *context)
 
 /* ---- publishes and queries ---- */
 
-struct publish *publish_new(size_t count)
-{
-    struct publish *publish = calloc(1, sizeof(*publish) + count * sizeof(publish->items[0]));
-    if (!publish)
-        abort();
-    publish->count = count;
-    return publish;
-}
-
-void publish_free(struct publish *publish)
-{
-    for (size_t i = 0; i < publish->count; i++) {
-        free(publish->items[i].channel);
-        frame_unref(publish->items[i].frame);
-        buffer_deinit(&publish->items[i].note);
-        free(publish->items[i].note_user_id);
-    }
-    buffer_deinit(&publish->body);
-    free(publish);
-}
-
 void node_publish(struct node_port *port, struct publish *publish)
 {
     port->outstanding++;
@@ -165,24 +121,6 @@ void port_on_published(struct mail *mail, void *context)
     struct worker *worker = context;
     worker->node.outstanding--;
     publish->answered(publish);
-}
-
-struct query *query_new(const struct app *app, enum query_kind kind, const char *name, unsigned info)
-{
-    struct query *query = calloc(1, sizeof(*query));
-    if (!query || !(query->name = strdup(name)))
-        abort();
-    query->app = app;
-    query->kind = kind;
-    query->info = info;
-    return query;
-}
-
-void query_free(struct query *query)
-{
-    free(query->name);
-    buffer_deinit(&query->body);
-    free(query);
 }
 
 void node_query(struct node_port *port, struct query *query)

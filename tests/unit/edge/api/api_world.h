@@ -129,40 +129,6 @@ void node_query(struct node_port *port, struct query *query)
     asked = query;
 }
 
-struct publish *publish_new(size_t count)
-{
-    struct publish *publish = calloc(1, sizeof(*publish) + count * sizeof(publish->items[0]));
-    assert_non_null(publish);
-    publish->count = count;
-    return publish;
-}
-
-void publish_free(struct publish *publish)
-{
-    for (size_t i = 0; i < publish->count; i++) {
-        free(publish->items[i].channel);
-        frame_unref(publish->items[i].frame);
-    }
-    buffer_deinit(&publish->body);
-    free(publish);
-}
-
-struct query *query_new(const struct app *app, enum query_kind kind, const char *name, unsigned info)
-{
-    struct query *query = calloc(1, sizeof(*query));
-    assert_non_null(query);
-    *query = (struct query){.app = app, .kind = kind, .name = strdup(name), .info = info};
-    assert_non_null(query->name);
-    return query;
-}
-
-void query_free(struct query *query)
-{
-    free(query->name);
-    buffer_deinit(&query->body);
-    free(query);
-}
-
 static inline void answer_publish(enum node_status status, const char *body, int32_t stale_s)
 {
     struct publish *publish = published;

@@ -94,26 +94,6 @@ atomic_uint *node_connections(struct node *node)
     return &fake.connections;
 }
 
-struct subscription *subscription_new(
-    const char *name, size_t name_bytes, const char *user_id, size_t user_id_bytes)
-{
-    struct subscription *subscription =
-        calloc(1, sizeof(*subscription) + name_bytes + 1 + (user_id ? user_id_bytes + 1 : 0));
-    assert_non_null(subscription);
-    memcpy(subscription->name, name, name_bytes);
-    if (user_id)
-        subscription->user_id = memcpy(subscription->name + name_bytes + 1, user_id, user_id_bytes);
-    return subscription;
-}
-
-void subscription_free(struct subscription *subscription)
-{
-    frame_unref(subscription->answer);
-    frame_unref(subscription->cached);
-    free(subscription->user_info);
-    free(subscription);
-}
-
 void node_subscribe(struct node_port *port, struct subscription *subscription)
 {
     assert_ptr_equal(port, &fake.worker.node);
@@ -127,24 +107,6 @@ void node_unsubscribe(struct node_port *port, struct subscription *subscription)
     assert_null(subscription->connection);
     fake.given_up++;
     subscription_free(subscription);
-}
-
-struct publish *publish_new(size_t count)
-{
-    struct publish *publish = calloc(1, sizeof(*publish) + count * sizeof(publish->items[0]));
-    assert_non_null(publish);
-    publish->count = count;
-    return publish;
-}
-
-void publish_free(struct publish *publish)
-{
-    for (size_t i = 0; i < publish->count; i++) {
-        free(publish->items[i].channel);
-        frame_unref(publish->items[i].frame);
-    }
-    buffer_deinit(&publish->body);
-    free(publish);
 }
 
 void node_publish(struct node_port *port, struct publish *publish)

@@ -1,0 +1,66 @@
+/* What workers ask of the node: how it is made and freed. Runs on a worker's thread. */
+#include "edge/node/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct subscription *subscription_new(
+    const char *name, size_t name_bytes, const char *user_id, size_t user_id_bytes)
+{
+    struct subscription *subscription =
+        calloc(1, sizeof(*subscription) + name_bytes + 1 + (user_id ? user_id_bytes + 1 : 0));
+    if (!subscription)
+        abort();
+    memcpy(subscription->name, name, name_bytes);
+    if (user_id)
+        subscription->user_id = memcpy(subscription->name + name_bytes + 1, user_id, user_id_bytes);
+    return subscription;
+}
+
+void subscription_free(struct subscription *subscription)
+{
+    channel_unref(subscription->channel);
+    frame_unref(subscription->answer);
+    frame_unref(subscription->cached);
+    free(subscription->user_info);
+    free(subscription);
+}
+
+struct publish *publish_new(size_t count)
+{
+    struct publish *publish = calloc(1, sizeof(*publish) + count * sizeof(publish->items[0]));
+    if (!publish)
+        abort();
+    publish->count = count;
+    return publish;
+}
+
+void publish_free(struct publish *publish)
+{
+    for (size_t i = 0; i < publish->count; i++) {
+        free(publish->items[i].channel);
+        frame_unref(publish->items[i].frame);
+        buffer_deinit(&publish->items[i].note);
+        free(publish->items[i].note_user_id);
+    }
+    buffer_deinit(&publish->body);
+    free(publish);
+}
+
+struct query *query_new(const struct app *app, enum query_kind kind, const char *name, unsigned info)
+{
+    struct query *query = calloc(1, sizeof(*query));
+    if (!query || !(query->name = strdup(name)))
+        abort();
+    query->app = app;
+    query->kind = kind;
+    query->info = info;
+    return query;
+}
+
+void query_free(struct query *query)
+{
+    free(query->name);
+    buffer_deinit(&query->body);
+    free(query);
+}
