@@ -27,7 +27,7 @@
 #define HOST "Host: a\r\n"
 #define CLOSE "Connection: close\r\n"
 
-enum { HANG_MS = 20000, LATE_MAX = 8 };
+enum { HANG_MS = 60000, LATE_MAX = 8 };
 
 struct world {
     uv_loop_t loop;
