@@ -9,6 +9,7 @@
  */
 #include "edge/pusher/fallback_private.h"
 
+#include "edge/base/hash.h"
 #include "edge/pusher/websocket_frame.h"
 
 #include <string.h>
@@ -82,15 +83,6 @@ static struct target target_of(struct http_text path)
     return target;
 }
 
-/* FNV-1a, 32 bit. */
-static unsigned hash_of(struct http_text text)
-{
-    unsigned hash = 2166136261u;
-    for (size_t i = 0; i < text.length; i++)
-        hash = (hash ^ (unsigned char)text.bytes[i]) * 16777619u;
-    return hash;
-}
-
 bool fallback_home(const struct http_request *request, unsigned workers, unsigned *home)
 {
     if (!fallback_owns(request->path) || strcmp(request->method, "POST") != 0)
@@ -98,7 +90,7 @@ bool fallback_home(const struct http_request *request, unsigned workers, unsigne
     struct target target = target_of(request->path);
     if (target.action == NOTHING)
         return false;
-    *home = hash_of(target.name) % workers;
+    *home = hash_text(target.name.bytes, target.name.length) % workers;
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "edge/pusher/connection_private.h"
 
 #include "auth/client_auth.h"
+#include "edge/base/hash.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,13 +15,9 @@ struct wish {
     struct message_user user; /* presence only */
 };
 
-/* A hash for telling names apart quickly (FNV-1a, 32 bit). */
 static uint32_t hash_of(struct json_text name)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < name.length; i++)
-        hash = (hash ^ (unsigned char)name.bytes[i]) * 16777619u;
-    return hash;
+    return hash_text(name.bytes, name.length);
 }
 
 struct subscription *connection_subscription(struct connection *connection, struct json_text channel)
