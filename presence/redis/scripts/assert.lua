@@ -56,14 +56,9 @@ if not seen then
         end
     end
 end
+local result_of = seen and outcome or apply
 for at = FIRST, RESTATED - 1, STRIDE do
-    local result
-    if seen then
-        result = outcome(ARGV[at], ARGV[at + 1], ARGV[at + 2])
-    else
-        result = apply(at)
-    end
-    answer[#answer + 1] = text(result)
+    answer[#answer + 1] = text(result_of(at))
 end
 if not seen then
     if outbox then

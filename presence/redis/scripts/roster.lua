@@ -215,8 +215,9 @@ local function release(owner, channel)
     try('SREM', base .. ':h:' .. owner, channel)
 end
 
--- What an operation of mine has led to, read from the present state: the answer to a repeated one.
-local function outcome(kind, channel, user)
+-- What my operation that begins at ARGV[at] has led to, read from the present state: the answer to a repeated one.
+local function outcome(at)
+    local kind, channel, user = ARGV[at], ARGV[at + 1], ARGV[at + 2]
     if kind ~= 'j' then
         return version
     end

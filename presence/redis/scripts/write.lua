@@ -31,14 +31,9 @@ end
 local seen = number <= sequence
 local answer = { seen and 'DUP' or 'OK', ARGV[5] }
 outbox = ARGV[6] == '1'
+local result_of = seen and outcome or apply
 for at = FIRST, #ARGV, STRIDE do
-    local result
-    if seen then
-        result = outcome(ARGV[at], ARGV[at + 1], ARGV[at + 2])
-    else
-        result = apply(at)
-    end
-    answer[#answer + 1] = text(result)
+    answer[#answer + 1] = text(result_of(at))
 end
 if not seen then
     save_version()
