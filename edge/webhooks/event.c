@@ -1,6 +1,8 @@
 /* The JSON of an event (http-api.md, "Webhooks"). */
 #include "edge/webhooks/webhooks_private.h"
 
+#include "edge/base/hash.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,15 +89,6 @@ static unsigned form_of(const struct store_transition *transition)
     return form * 2 + encrypted;
 }
 
-/* FNV-1a, 32 bit */
-static uint32_t hash_of(const char *name)
-{
-    uint32_t hash = 2166136261u;
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 16777619u;
-    return hash;
-}
-
 void event_write(struct event *event, const struct store_transition *transition)
 {
     struct buffer json = {0};
@@ -116,5 +109,5 @@ void event_write(struct event *event, const struct store_transition *transition)
     event->json = json.bytes;
     event->json_bytes = json.length;
     event->form = form_of(transition);
-    event->channel_hash = hash_of(transition->channel);
+    event->channel_hash = hash_text(transition->channel, strlen(transition->channel));
 }
