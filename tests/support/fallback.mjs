@@ -156,9 +156,11 @@ export class FallbackSession {
         return within(this.closed, () => `the end of a session; it heard ${JSON.stringify(this.messages.all).slice(-500)}`);
     }
 
-    /* A request of it waits at the server for what comes next. */
+    /* A request of it waits at the server for what comes next. A poll with a line has ended there, also while its end is
+     * still on the way: one who leaves then is between two polls. */
     isReceiving() {
-        return Boolean(this.receiver?.answer && !this.receiver.answer.complete);
+        const { answer, text } = this.receiver ?? {};
+        return Boolean(answer && !answer.complete && !(this.polls && text));
     }
 
     leave() {
