@@ -142,6 +142,8 @@ static void on_drain_step(uv_timer_t *timer)
     struct worker *worker = timer->data;
     uint64_t passed_ms = worker_now_ms(worker) - worker->drain.started_ms;
     close_down_to(worker, connections_allowed(worker, passed_ms));
+    if (passed_ms >= worker->drain.over_ms)
+        door_close_idle(worker->door);
     if (all_given_back(worker)) {
         finish(worker);
         return;

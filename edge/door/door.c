@@ -51,6 +51,11 @@ void door_adopt(struct door *door, struct door_socket *socket)
     http_connection_adopt(door, socket);
 }
 
+void door_close_idle(struct door *door)
+{
+    http_connections_end_idle(door);
+}
+
 void door_close_connections(struct door *door)
 {
     http_connections_end(door);

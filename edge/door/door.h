@@ -59,9 +59,12 @@ int door_add_listener(struct door *door, int fd, const struct config_listen *lis
  * request. `socket` is the door's from now on. Not from within a handler. */
 void door_adopt(struct door *door, struct door_socket *socket);
 
-/* Closes the listeners and the connections that wait for a next request. The rest go on; their answers say
- * `Connection: close`. */
+/* Closes the listeners. Connections go on, also those that wait for a next request, since one may be on its way; their
+ * answers say `Connection: close`. */
 void door_stop_accepting(struct door *door);
+
+/* Closes the connections that wait for a request of which nothing has come. */
+void door_close_idle(struct door *door);
 
 /* Resets every connection the door still owns; the exchanges in flight are gone. */
 void door_close_connections(struct door *door);

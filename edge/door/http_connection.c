@@ -88,6 +88,16 @@ void http_connection_bury(struct http_connection *orphan)
     free_if_unused(orphan);
 }
 
+void http_connections_end_idle(struct door *door)
+{
+    struct http_connection *next;
+    for (struct http_connection *c = LIST_FIRST(&door->open); c; c = next) {
+        next = LIST_NEXT(c, entry);
+        if (c->state == HTTP_READS_HEAD && c->in.length == 0 && !c->is_ready)
+            http_connection_end(c);
+    }
+}
+
 void http_connections_end(struct door *door)
 {
     struct http_connection *c;

@@ -94,6 +94,9 @@ void http_connection_open(
 /* What door_adopt() does. */
 void http_connection_adopt(struct door *door, struct door_socket *socket);
 
+/* Ends the connections of which nothing is to be expected: no answer is due, no request has begun. */
+void http_connections_end_idle(struct door *door);
+
 /* Ends all connections of a door that closes. */
 void http_connections_end(struct door *door);
 

@@ -452,6 +452,29 @@ static void test_stop_accepting(void **state)
     world_free(world);
 }
 
+static void test_close_idle(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct client idle = client_new(world), begun = client_new(world), due = client_new(world);
+    say(&idle, "GET /1 HTTP/1.1\r\n" HOST "\r\n");
+    hear(&idle, "GET /1 ");
+    say(&begun, "GET /2 HT");
+    say(&due, "GET /late HTTP/1.1\r\n" HOST "\r\n");
+    WAIT_UNTIL(world, world->late_count == 1);
+    turn(world, 50);
+    door_close_idle(world->door);
+    WAIT_UNTIL(world, has_ended(&idle));
+    say(&begun, "TP/1.1\r\n" HOST "\r\n");
+    hear(&begun, "GET /2 ");
+    http_answer(world->late[0], &(struct http_answer){.status = 204});
+    hear(&due, "HTTP/1.1 204 No Content\r\n");
+    client_free(&idle);
+    client_free(&begun);
+    client_free(&due);
+    world_free(world);
+}
+
 /* ---- exhausted descriptors ---- */
 
 /* In a process of its own: 200 clients come while 30 descriptors are left. Some get in, many are told at once
@@ -564,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_accepts_per_address),
         cmocka_unit_test(test_limits_behind_a_balancer),
         cmocka_unit_test(test_stop_accepting),
+        cmocka_unit_test(test_close_idle),
         cmocka_unit_test(test_exhausted_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
