@@ -7,7 +7,8 @@ import { authorize, backEnd } from '../support/clients.mjs';
 import { app, endsCleanly, startServer } from '../support/server.mjs';
 import { within } from '../support/wait.mjs';
 
-const server = await startServer();
+/* Room for a megabyte behind a browser that has much else to do: by default it would be a slow reader. */
+const server = await startServer({ edge: { outbox_bytes: 8 << 20 } });
 const back = backEnd(server);
 const site = await startSite((socketId, channel, request) => {
     const user_id = request.headers['x-user'] ?? 'somebody';
