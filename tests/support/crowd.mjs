@@ -64,6 +64,12 @@ export class Person {
         return answered;
     }
 
+    /* All of them, answered. */
+    joinAll(channels) {
+        return within(Promise.all(channels.map((channel) => this.join(channel))),
+            () => `${this.id}'s subscriptions; ${this.crowd.problems.slice(0, 3).join('; ')}`);
+    }
+
     leave(channel) {
         this.joined.delete(channel);
         this.rosters.delete(channel);
@@ -82,6 +88,7 @@ export class Person {
     }
 
     close() {
+        this.closed = true;
         for (const channel of [...this.joined]) {
             this.joined.delete(channel);
             this.crowd.exit(channel, this.id);
@@ -134,6 +141,38 @@ export class Crowd {
         return person;
     }
 
+    peopleOf(edge) {
+        return this.people.filter((person) => person.edge === edge);
+    }
+
+    /* That edge is not to be seen any more: it stands still, or is cut off. Its sockets are open, but whoever asks the
+     * fleet is right to be told that its people are gone; what they see themselves is not judged meanwhile. */
+    away(edge) {
+        for (const person of this.peopleOf(edge)) {
+            person.away = true;
+            person.joined.forEach((channel) => this.exit(channel, person.id));
+        }
+    }
+
+    back(edge) {
+        for (const person of this.peopleOf(edge)) {
+            person.away = false;
+            person.joined.forEach((channel) => this.enter(channel, person.id));
+        }
+    }
+
+    /* It is dead, and its sockets with it. */
+    lose(edge) {
+        for (const person of this.peopleOf(edge))
+            person.close();
+        this.people = this.people.filter((person) => person.edge !== edge);
+    }
+
+    /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. */
+    forget() {
+        this.left.clear();
+    }
+
     members(channel) {
         return [...(this.truth.get(channel)?.keys() ?? [])].sort();
     }
@@ -145,11 +184,12 @@ export class Crowd {
     /* What is not as it should be in the clients' rosters; empty: they are exact. */
     differences() {
         const found = [];
-        for (const person of this.people)
+        for (const person of this.people.filter(({ away }) => !away))
             for (const [channel, roster] of person.rosters) {
-                const [has, should] = [[...roster].sort().join(), this.members(channel).join()];
-                if (has !== should)
-                    found.push(`${person.id} sees ${has} in ${channel}, where there are ${should}`);
+                const there = this.truth.get(channel) ?? new Map();
+                const [ghosts, missed] = [[...roster].filter((user) => !there.has(user)), [...there.keys()].filter((user) => !roster.has(user))];
+                if (ghosts.length + missed.length > 0)
+                    found.push(`${person.id} in ${channel}, still sees [${ghosts}], does not see [${missed}]`);
             }
         return found;
     }
@@ -160,7 +200,7 @@ export class Crowd {
         let last = [];
         await until(() => {
             last = this.differences();
-            const waiting = this.people.some((person) => person.rosters.size !== person.joined.size);
+            const waiting = this.people.some((person) => !person.away && person.rosters.size !== person.joined.size);
             return last.length === 0 && !waiting;
         }, what, ms).catch((error) => {
             const waiting = this.people.flatMap((person) => [...person.joined].filter((channel) => !person.rosters.has(channel)));
@@ -196,15 +236,17 @@ export class Crowd {
 
     /* Joins and leaves at random, `rate` a second, until stop() is called. Those who churn are people of their own, so
      * that of all others one knows that they never left. */
-    churn(people, channels, rate) {
+    churn(people, channels, rate, random = Math.random) {
         let running = true;
         const step = 20;
         let owed = 0;
         const timer = setInterval(() => {
             owed += rate * step / 1000;
             for (; owed >= 1 && running; owed--) {
-                const person = people[Math.floor(Math.random() * people.length)];
-                const channel = channels[Math.floor(Math.random() * channels.length)];
+                const person = people[Math.floor(random() * people.length)];
+                const channel = channels[Math.floor(random() * channels.length)];
+                if (person.closed || person.away)
+                    continue;
                 if (person.joined.has(channel))
                     person.leave(channel);
                 else

@@ -1,0 +1,212 @@
+/* A fleet in a fault, with Redis servers at fixed addresses: edges, each with a way of its own to each server, people on
+ * them, and the oracle that knows every open socket. Time is scaled (H is half a second), and bounds are in those terms. */
+
+import { Crowd } from './crowd.mjs';
+import { Link } from './link.mjs';
+import { sign } from './raw.mjs';
+import { RedisFleet } from './redis.mjs';
+import { startServer, temporaryFolder } from './server.mjs';
+import { until } from './wait.mjs';
+
+export const H = 500, L = 2000, S = 3000;
+export const MACHINE = 1000; /* what two tests at a time, sanitizers and two cores may add to any bound */
+export const presence = {
+    store: 'redis', heartbeat_ms: H, lease_ms: L, scrub_ms: S, data_ttl_ms: 60_000, partitions: 8, retire_grace_ms: 0,
+};
+export const app = { id: '7', key: 'test-key', secret: 'test-secret', limits: { presence_members: 0, channels_per_connection: 0 } };
+export const isLong = process.env.ROLLCALL_SOAK_MINUTES !== undefined;
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function ask(edge, path, params) {
+    const answer = await fetch(`http://${edge.host}:${edge.port}${sign(app, 'GET', `/apps/7${path}`, '', params)}`);
+    return { status: answer.status, stale: answer.headers.get('rollcall-stale'), body: answer.status === 200 ? await answer.json() : null };
+}
+
+export class Fleet {
+    /* names: one edge for each. churners: people of each edge who come and go when told to. */
+    constructor({ names = ['a', 'b', 'c'], shards = 2, rooms = 12, churners = 10, links = true, changes = {} } = {}) {
+        Object.assign(this, { names, churners, hasLinks: links, changes, edges: [], links: new Map(), serial: 0 });
+        this.rooms = Array.from({ length: rooms }, (_, i) => `presence-room-${i}`);
+        this.redis = new RedisFleet({ shardCount: shards, replicas: 0, sentinelCount: 0, minReplicas: 0 });
+        this.crowd = new Crowd();
+        this.stateDir = temporaryFolder();
+    }
+
+    /* The servers, shard by shard. */
+    get servers() {
+        return this.redis.shards.map((shard) => shard.instances[0]);
+    }
+
+    /* The edges that run. */
+    get running() {
+        return this.edges.filter((edge) => edge && !edge.gone);
+    }
+
+    async start() {
+        await this.redis.start();
+        this.edges = await Promise.all(this.names.map((name) => this.startEdge(name)));
+        return this;
+    }
+
+    /* The same, with people on all edges, and no wait for removals going on any more: a dataset that has just been stamped
+     * makes them wait like one that has lost something. */
+    async populated() {
+        await this.start();
+        await Promise.all(this.edges.map((edge) => this.populate(edge)));
+        await this.right(Date.now(), 10_000, 'at the start');
+        await this.calm();
+        return this;
+    }
+
+    async startEdge(name) {
+        const ways = await Promise.all(this.servers.map((server) => this.hasLinks && new Link(server.port).listen()));
+        const edge = await startServer({
+            edge: { name, workers: 1, state_dir: this.stateDir, messages_per_second: 0, ...this.changes.edge },
+            apps: [app],
+            presence,
+            redis: {
+                cluster: 'test',
+                shards: this.redis.shards.map(({ name: shard, user, password, instances }, i) =>
+                    ({ name: shard, username: user, password, address: `127.0.0.1:${ways[i] ? ways[i].port : instances[0].port}` })),
+            },
+        });
+        this.links.set(edge, ways);
+        return edge;
+    }
+
+    /* Somebody who stays, somebody who is on every edge, and those who will come and go. */
+    async populate(edge) {
+        const n = this.serial++;
+        const stayer = await this.crowd.add(edge, `stays-${n}`);
+        const both = await this.crowd.add(edge, 'is-on-every-edge');
+        await Promise.all([stayer, both].map((person) => person.joinAll(this.rooms)));
+        for (let k = 0; k < this.churners; k++)
+            await this.crowd.add(edge, `churns-${n}-${k}`);
+    }
+
+    churn(rate = 200, random = Math.random) {
+        return this.crowd.churn(this.crowd.people.filter(({ id }) => id.startsWith('churns')), this.rooms, rate, random);
+    }
+
+    calm() {
+        return until(async () => {
+            const samples = await Promise.all(this.running.map((edge) => edge.metrics()));
+            return samples.every((all) => [...all].every(([name, value]) => !/removals_wait/.test(name) || value === 0));
+        }, 'removals not to wait any more');
+    }
+
+    /* The sum of a counter over the edges that run. */
+    async count(name) {
+        const samples = await Promise.all(this.running.filter(({ still }) => !still).map((edge) => edge.metrics()));
+        return samples.reduce((sum, all) => sum + (all.get(`rollcall_presence_${name}_total`) ?? 0), 0);
+    }
+
+    /* ---- what is asked of everyone ---- */
+
+    /* Every client sees, and the API of every edge says, exactly who is there, `bound` ms after `since` at the latest; and
+     * until then nobody was told anything wrong (with `lenient` a wrong removal may have been seen: presence.md allows it
+     * after some faults). Gives how long it took. */
+    async right(since, bound, what, { lenient = false } = {}) {
+        const left = () => Math.max(0, since + bound + MACHINE - Date.now());
+        const [clients, api] = await Promise.all([
+            this.crowd.exact(left(), `the rosters to be right ${what}, ${bound} ms after it at most`).then(() => Date.now() - since),
+            this.apiRight(left(), what).then(() => Date.now() - since),
+        ]).catch((error) => {
+            throw new Error(`${error.message}\n${this.complaints()}`);
+        });
+        if (lenient)
+            this.crowd.wrong = [];
+        const { problems, wrong } = this.crowd;
+        if (problems.length + wrong.length > 0)
+            throw new Error(`${what}: ${[...problems, ...wrong.map(({ at, text }) => `${new Date(at).toISOString()} ${text}`)].slice(0, 5).join('\n')}\n`
+                + `(${problems.length} and ${wrong.length} such)\n${this.complaints()}`);
+        this.crowd.forget();
+        this.seen = this.edges.map((edge) => edge.log.all.length);
+        return `${what}: clients exact after ${clients} ms, the API after ${api} ms (bound ${bound} ms)`;
+    }
+
+    /* What the edges said of it in their logs since all was right last. */
+    complaints() {
+        return this.edges.map((edge, i) => `${edge.settings.edge.name}:\n${edge.log.all.slice(this.seen?.[i] ?? 0)
+            .slice(-12).map(({ line }) => `  ${line}`).join('\n')}`).join('\n');
+    }
+
+    async apiRight(ms, what) {
+        let last = [];
+        const edges = this.running.filter(({ still, cut }) => !still && !cut);
+        await Promise.all(edges.map((edge) => until(async () => (last = await this.apiDifferences(edge)).length === 0, `the API ${what}`, ms)
+            .catch((error) => {
+                throw new Error(`${error.message}: ${last.slice(0, 3).join('; ')}`);
+            })));
+    }
+
+    /* What that edge's API says, against the truth, for all edges: the list with its counts, and each roster. */
+    async apiDifferences(edge) {
+        const truth = this.crowd.channels().filter((channel) => this.crowd.members(channel).length > 0);
+        const list = await ask(edge, '/channels', { filter_by_prefix: 'presence-', info: 'user_count' });
+        if (list.status !== 200 || list.stale !== null)
+            return [`the list of channels: status ${list.status}, stale ${list.stale}`];
+        const words = (channel, count) => `${channel} ${count}`;
+        const [says, is] = [Object.entries(list.body.channels).map(([channel, { user_count }]) => words(channel, user_count)).sort(),
+            truth.map((channel) => words(channel, this.crowd.members(channel).length)).sort()];
+        if (says.join() !== is.join())
+            return [`the list of channels: ${says.filter((one) => !is.includes(one))} instead of ${is.filter((one) => !says.includes(one))}`];
+        const rosters = await Promise.all(this.rooms.map(async (channel) => {
+            const { status, stale, body } = await ask(edge, `/channels/${channel}/users`);
+            const has = status === 200 ? body.users.map(({ id }) => id).sort().join() : `status ${status}`;
+            const should = this.crowd.members(channel).join();
+            return has === should && stale === null ? null : `${channel}: ${has} (stale ${stale}) instead of ${should}`;
+        }));
+        return rosters.filter(Boolean);
+    }
+
+    /* ---- what is done to them ---- */
+
+    async killEdge(edge) {
+        edge.signal('SIGKILL');
+        edge.gone = true;
+        this.crowd.lose(edge);
+        await edge.exited;
+        this.links.get(edge).forEach((link) => link && link.close());
+    }
+
+    stopEdge(edge) {
+        edge.signal('SIGSTOP');
+        edge.still = true;
+    }
+
+    continueEdge(edge) {
+        edge.signal('SIGCONT');
+        Object.assign(edge, { still: false, mayEnd: false });
+    }
+
+    /* Another in the place of one that was killed. */
+    async replaceEdge(edge, name = edge.settings.edge.name) {
+        const next = await this.startEdge(name);
+        this.edges[this.edges.indexOf(edge)] = next;
+        await this.populate(next);
+        return next;
+    }
+
+    async ofEachServer(work) {
+        return Promise.all(this.servers.map(work));
+    }
+
+    /* Keys of that kind (the letter behind the partition's base), of all servers, as [server, key]. */
+    async keysOf(kind) {
+        const found = await this.ofEachServer(async (server) => (await server.keys()).map((key) => [server, key]));
+        return found.flat().filter(([, key]) => (key.match(/^rollcall:\{\d+\}(?::(\w+))?/) ?? ['', 'none'])[1] === kind);
+    }
+
+    async close() {
+        this.crowd.close();
+        for (const edge of this.running) {
+            if (edge.still)
+                this.continueEdge(edge);
+            await edge.stop();
+        }
+        [...this.links.values()].flat().forEach((link) => link && link.close());
+        await this.redis.stop();
+    }
+}
