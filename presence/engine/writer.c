@@ -76,7 +76,11 @@ static struct batch *batch_new(struct partition *partition, enum script script, 
     *batch = (struct batch){.partition = partition, .script = script, .number = ++partition->number};
     batch->ops = new_zeroed((ops + 1) * sizeof *batch->ops);
     args_number(&batch->args, batch->number);
-    args_string(&batch->args, partition->engine->options.outbox ? "1" : "0");
+    if (partition->engine->options.outbox && script == SCRIPT_ASSERT && !partition->was_silent &&
+        partition->asserted_owner)
+        args_number(&batch->args, partition->asserted_owner);
+    else
+        args_string(&batch->args, partition->engine->options.outbox ? "1" : "0");
     TAILQ_INSERT_TAIL(&partition->batches, batch, link);
     return batch;
 }
@@ -90,7 +94,9 @@ static void batch_free(struct batch *batch)
 
 static void add_op(struct batch *batch, struct fact *fact, uint32_t value)
 {
-    batch->ops[batch->count++] = (struct batch_op){fact, value};
+    const struct partition *partition = batch->partition;
+    bool is_news = value != fact->sent || partition->asserted_owner != partition->owner;
+    batch->ops[batch->count++] = (struct batch_op){fact, value, is_news};
     fact->in_batches++;
     fact->last_number = batch->number;
     fact->target = 0;
@@ -181,7 +187,8 @@ static bool settle(struct batch *batch, struct batch_op *op, const struct reply 
             dirty(fact);
         return fact->wanted && !fact->accepted;
     }
-    note_recent(fact);
+    if (op->is_news)
+        note_recent(fact);
     if (fact->id && op->value) {
         fact->accepted |= fact->wanted > 0;
         fact->target = reply_number(reply, at);
@@ -192,7 +199,12 @@ static bool settle(struct batch *batch, struct batch_op *op, const struct reply 
 static void acknowledge(struct batch *batch, const struct reply *reply)
 {
     bool *full = new_zeroed(batch->count + 1);
-    TAILQ_REMOVE(&batch->partition->batches, batch, link);
+    struct partition *partition = batch->partition;
+    if (batch->script == SCRIPT_ASSERT) {
+        partition->asserted_owner = partition->owner;
+        partition->was_silent = false;
+    }
+    TAILQ_REMOVE(&partition->batches, batch, link);
     for (size_t i = 0; i < batch->count; i++)
         full[i] = settle(batch, &batch->ops[i], reply, i + 2);
     for (size_t i = 0; i < batch->count; i++) {
@@ -257,7 +269,8 @@ static void dissolve(struct batch *batch)
     struct partition *partition = batch->partition;
     TAILQ_REMOVE(&partition->batches, batch, link);
     for (size_t i = 0; i < batch->count; i++) {
-        note_recent(batch->ops[i].fact); /* it may have been applied, told, and lost */
+        if (batch->ops[i].is_news) /* it may have been applied, told, and lost */
+            note_recent(batch->ops[i].fact);
         batch->ops[i].fact->in_batches--;
     }
     batch->count = 0;
@@ -306,6 +319,8 @@ static void assert_fact(struct batch *batch, struct fact *fact)
 {
     uint32_t value = value_of(fact);
     clean(fact);
+    if (value != fact->sent && (is_asserted(fact) || !value))
+        note_recent(fact); /* nobody has been told */
     if (!is_asserted(fact)) {
         set_sent(fact, 0);
         fact->acknowledged = 0;

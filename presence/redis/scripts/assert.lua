@@ -4,6 +4,11 @@ local facts = tonumber(ARGV[7])
 local FIRST, STRIDE = 8, 5
 local RESTATED = FIRST + facts * STRIDE
 
+-- The owner whom this one was, if his lease cannot have run out: who is asserted was told long ago, and nobody can have
+-- told that he left. Unless this dataset, which is older than the former owner, has condemned him.
+local former = tonumber(ARGV[6])
+local known = former > 1 and (ARGV[6] == me or former < (tonumber(call('HGET', base, 'b') or nil) or 0))
+
 -- The facts by channel, so that what is no longer one can be taken out.
 local function by_channel()
     local mine = {}
@@ -20,20 +25,30 @@ local function by_channel()
     return mine
 end
 
+-- Who is told anyhow, as "channel user"; and the channels that have been.
+local restated = {}
+for at = RESTATED, #ARGV, 2 do
+    restated[ARGV[at] .. ' ' .. ARGV[at + 1]] = true
+end
+
 local function restate(channel, user)
     local key = base .. ':r:' .. channel
     try('ZREM', base .. ':due', due_member('member_removed', channel, user))
     local here = try('HEXISTS', key, 'u' .. user) == 1
     tell(here and 'member_added' or 'member_removed', channel, user)
-    try('ZREM', base .. ':due', due_member('channel_vacated', channel, ''))
-    tell(call('HLEN', key) > 2 and 'channel_occupied' or 'channel_vacated', channel, '')
+    if not restated[channel] then
+        restated[channel] = true
+        try('ZREM', base .. ':due', due_member('channel_vacated', channel, ''))
+        tell(call('HLEN', key) > 2 and 'channel_occupied' or 'channel_vacated', channel, '')
+    end
 end
 
 local function apply(at)
     local channel = ARGV[at + 1]
     local at_version
     if ARGV[at] == 'j' then
-        at_version = join(me, channel, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]) or 0)
+        at_version = join(me, channel, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]) or 0,
+            known or restated[channel .. ' ' .. ARGV[at + 2]])
     else
         at_version = count(me, channel, ARGV[at + 2], ARGV[at] == 'n')
     end
@@ -45,7 +60,7 @@ end
 
 local seen = number <= sequence
 local answer = { seen and 'DUP' or 'OK', ARGV[5] }
-outbox = ARGV[6] == '1'
+outbox = former > 0
 if not seen then
     local mine = by_channel()
     for _, channel in ipairs(try('SMEMBERS', base .. ':h:' .. me)) do
@@ -63,7 +78,11 @@ end
 if not seen then
     if outbox then
         for at = RESTATED, #ARGV, 2 do
-            restate(ARGV[at], ARGV[at + 1])
+            local name = ARGV[at] .. ' ' .. ARGV[at + 1]
+            if restated[name] then -- he may have come and gone many times
+                restated[name] = nil
+                restate(ARGV[at], ARGV[at + 1])
+            end
         end
     end
     save_version()

@@ -24,7 +24,7 @@ end
 
 local function tell_due(member, score)
     local kind, bytes, rest = string.match(member, '^(%S+) (%d+) (.*)$')
-    if not kind then
+    if not kind or kind == 'absent' then
         return
     end
     local channel, user = string.sub(rest, 1, tonumber(bytes)), string.sub(rest, tonumber(bytes) + 1)
