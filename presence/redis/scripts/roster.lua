@@ -5,9 +5,10 @@ local OUTBOX_ENTRIES = '100000' -- about: the oldest go when nobody fetches them
 local EDGE_LOST = '3' -- of enum store_reason
 local LEAVE_WAITS = 3000000 -- a page reload makes no noise (http-api.md, "Webhooks")
 
--- Above the partition's last and above the clock: neither a rollback nor a refilled channel reuses one.
-local function next_version()
-    version = math.max(version + 1, now)
+-- Above the partition's last, above the clock, and above the roster's own: neither a rollback, nor a refilled channel, nor
+-- a stamp that was lost while the clock went back, reuses one.
+local function next_version(of_roster)
+    version = math.max(version + 1, (of_roster or 0) + 1, now)
     return version
 end
 
@@ -70,28 +71,18 @@ local function unindex(channel)
     try('SREM', base .. ':c:' .. app, name)
 end
 
+local function tell(kind, channel, user, reason, n)
+    try('XADD', base .. ':out', 'MAXLEN', '~', OUTBOX_ENTRIES, '*',
+        'k', kind, 'c', channel, 'u', user, 't', timeline, 'r', reason or '0', 'n', n or '0', 'p', '')
+end
+
 local function due_member(kind, channel, user)
     return kind .. ' ' .. #channel .. ' ' .. channel .. user
 end
 
-local function tell(kind, channel, user, reason, n)
-    try('XADD', base .. ':out', 'MAXLEN', '~', OUTBOX_ENTRIES, '*',
-        'k', kind, 'c', channel, 'u', user, 't', timeline, 'r', reason or '0', 'n', n or '0', 'p', '')
-    -- After a loss another owner of his may be about to assert what he never ceased to hold.
-    if (kind == 'member_removed' or kind == 'channel_vacated') and clock < mark + L + H then
-        try('ZADD', base .. ':due', text(math.floor((clock + L + H) / 10) * 10), due_member('absent', channel, user))
-    end
-end
-
--- Someone came: his departure that still waits is forgotten, and with it this arrival. `known`: he was told long
--- ago, and is told only if his absence has been since.
-local function came(added, removed, channel, user, known)
-    if not outbox then
-        return
-    end
-    local waited = try('ZREM', base .. ':due', due_member(removed, channel, user)) == 1
-    local was_told_absent = known and call('ZREM', base .. ':due', due_member('absent', channel, user)) == 1
-    if was_told_absent or not (known or waited) then
+-- Someone came: his departure that still waits is forgotten, and with it this arrival.
+local function came(added, removed, channel, user)
+    if outbox and try('ZREM', base .. ':due', due_member(removed, channel, user)) == 0 then
         tell(added, channel, user)
     end
 end
@@ -104,7 +95,7 @@ local function went(removed, channel, user, reason)
     end
 end
 
-local function join(owner, channel, user, info, cap, known)
+local function join(owner, channel, user, info, cap)
     local key, field = base .. ':r:' .. channel, 'u' .. user
     local had = try('HMGET', key, 'v', 'b', field)
     local previous = tonumber(had[1])
@@ -122,7 +113,7 @@ local function join(owner, channel, user, info, cap, known)
     if cap > 0 and users >= cap then
         return -1
     end
-    local new = next_version()
+    local new = next_version(previous)
     if previous and tonumber(had[2]) then
         call('HSET', key, 'v', text(new), field, owner .. '|' .. info)
     else
@@ -132,16 +123,16 @@ local function join(owner, channel, user, info, cap, known)
     if users == 0 or previous == 0 then
         expire(key, D)
         index(channel)
-        came('channel_occupied', 'channel_vacated', channel, '', known)
+        came('channel_occupied', 'channel_vacated', channel, '')
     end
-    came('member_added', 'member_removed', channel, user, known)
+    came('member_added', 'member_removed', channel, user)
     publish_user('+', channel, previous, new, owner, user, info)
     return new
 end
 
 -- Takes a user out whose field names nobody else, or no one at all. had_version, birth: the roster's, or nil.
 local function remove_user(owner, channel, key, user, had_version, birth, reason)
-    local new = next_version()
+    local new = next_version(had_version)
     call('HDEL', key, 'u' .. user)
     if had_version and birth then
         call('HSET', key, 'v', text(new))
