@@ -17,6 +17,7 @@ enum {
     VICTIMS_MAX = 32,    /* owners one edge reaps at once in a partition */
     REAP_CHANNELS = 50,
     WAIT_MS = 200,      /* after LOADING, BUSY, NOREPLICAS and the like */
+    SETTLE_MS = 3000,   /* after the start, what is not as it should be yet is no reason for an alarm */
     REFUSED_MS = 1000,  /* after an answer that only people or time can change */
     RESTATE_MS = 60000, /* "who joined or left here in the last minute" (presence.md, restate) */
     TILT_MS = 500,      /* a tick so late means that the process stood still */
@@ -126,7 +127,6 @@ TAILQ_HEAD(channels, channel);
 struct batch_op {
     struct fact *fact;
     uint32_t value; /* what the operation makes of it */
-    bool is_news;   /* it may be what makes him come or go */
 };
 
 /* A numbered, frozen set of changes. It is sent again as it is until it is acknowledged or dissolved. */
@@ -189,10 +189,6 @@ struct partition {
     TAILQ_HEAD(dirty_facts, fact) dirty;
     size_t dirty_count;
     bool assert_wanted;
-    /* The owner under which all was asserted last (0: none), and whether it was silent for longer than a lease since:
-     * then others may have told that our people left. */
-    uint64_t asserted_owner;
-    bool was_silent;
     uint64_t stalled_ms; /* nothing is sent before */
     uint64_t oom_ms;     /* joins are not sent before */
     uint64_t heartbeat_ms;
@@ -217,6 +213,7 @@ struct shard {
     unsigned index;
     const char *name;
     bool up, bus_up;
+    bool blank; /* it said that it is empty, and has no stamp */
     uint64_t down_since_ms;
     char replication_id[48];
     TAILQ_HEAD(commands, command) in_flight;
@@ -279,7 +276,9 @@ struct engine {
     STAILQ_HEAD(seen_list, seen) seen_order;
     unsigned seen_count;
     TAILQ_HEAD(idle_channels, channel) idle;
-    unsigned depth; /* calls into the engine that are running */
+    unsigned depth;             /* calls into the engine that are running */
+    bool welcomed;              /* by a shard that is stamped with our settings: we are of the fleet */
+    uint64_t other_settings_ms; /* a shard has last said that the fleet has others; 0: none */
     bool retiring, freeing;
 };
 
@@ -304,6 +303,7 @@ void shard_lost(struct shard *shard, const char *why);
 void shard_reset(struct shard *shard, const char *why);
 void shard_quarantine(struct shard *shard, const char *why);
 bool shard_confirmed(const struct shard *shard);
+bool shard_may_stamp(const struct shard *shard);
 void shard_tick(struct shard *shard);
 
 /* What a reply means. What the whole partition or shard has to do about it has been done: hello, a reset, a
@@ -329,6 +329,8 @@ void partition_init(struct partition *partition, struct engine *engine, unsigned
 void partition_hello(struct partition *partition);
 void partition_lost(struct partition *partition);
 void partition_refuse(struct partition *partition, const char *why);
+/* Its shard is empty, and we may not stamp it, or might not when we asked. */
+void partition_unsure(struct partition *partition);
 void partition_tick(struct partition *partition);
 void partition_retire(struct partition *partition, uint32_t grace_ms);
 

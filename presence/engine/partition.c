@@ -73,6 +73,22 @@ void partition_refuse(struct partition *partition, const char *why)
         partition->index, why);
 }
 
+void partition_unsure(struct partition *partition)
+{
+    struct engine *engine = partition->engine;
+    uint64_t now = engine_now(engine);
+    bool confirmed = shard_confirmed(partition->shard);
+    partition->shard->blank = true;
+    if (confirmed && now - engine->started_ms < SETTLE_MS) {
+        partition->state = PARTITION_REFUSED; /* the other shards are being asked */
+        partition->retry_ms = now + WAIT_MS;
+        return;
+    }
+    partition_refuse(
+        partition, confirmed ? "it is empty, and whether the fleet lives on other shards is not known yet"
+                             : "it is empty, and no majority of the Sentinels says that it is the master");
+}
+
 static void copy_text(char *to, size_t room, const struct reply *reply, size_t at)
 {
     size_t length = reply->elements[at].bytes < room ? reply->elements[at].bytes : room - 1;
@@ -121,17 +137,17 @@ static void read_all_views(struct partition *partition)
 
 static void on_welcome(struct partition *partition, const struct command *command, const struct reply *reply)
 {
-    struct engine *engine = partition->engine;
     bool same_timeline = reply_is(reply, 1, partition->timeline);
     bool kept = reply_is(reply, 9, "1");
     adopt_timeline(partition, reply);
-    partition->was_silent |= engine_now(engine) - partition->fresh_ms > engine->options.lease_ms;
     if (!kept) {
         lane_lost(partition);
         partition->owner = reply_number(reply, 4);
         snprintf(partition->incarnation, sizeof partition->incarnation, "%016" PRIx64, command->number);
         partition->number = 0;
     }
+    partition->shard->blank = false;
+    partition->engine->welcomed |= reply_is(reply, 10, "1");
     check_clocks(partition, reply_number(reply, 7));
     copy_text(partition->shard->replication_id, sizeof partition->shard->replication_id, reply, 8);
     partition->state = PARTITION_READY;
@@ -147,7 +163,7 @@ static void on_hello(struct command *command, const struct reply *reply)
     enum answer answer = command_answer(command, reply);
     if (answer == ANSWER_NONE || answer == ANSWER_REFUSED)
         return;
-    if (answer != ANSWER_OK || reply->count < 10) {
+    if (answer != ANSWER_OK || reply->count < 11) {
         partition->state = PARTITION_REFUSED; /* asks again */
         partition->retry_ms = engine_now(partition->engine) + WAIT_MS;
         return;
@@ -170,7 +186,7 @@ void partition_hello(struct partition *partition)
     args_string(args, "1");
     args_string(args, engine->settings);
     args_number(args, partition->index);
-    args_string(args, shard_confirmed(partition->shard) ? "1" : "0");
+    args_string(args, shard_may_stamp(partition->shard) ? "1" : "0");
     args_printf(args, "%016" PRIx64, engine->io.random(engine->io_context));
     args_number(args, partition->owner);
     args_string(args, partition->incarnation);
@@ -298,7 +314,8 @@ void partition_tick(struct partition *partition)
     uint64_t now = engine_now(partition->engine);
     if (!partition->shard->up || partition->retired)
         return;
-    if (partition->state == PARTITION_REFUSED && now >= partition->retry_ms)
+    bool may_stamp_now = partition->shard->blank && shard_may_stamp(partition->shard);
+    if (partition->state == PARTITION_REFUSED && (now >= partition->retry_ms || may_stamp_now))
         partition_hello(partition);
     lane_tick(partition);
     if (partition->state != PARTITION_READY || now < partition->heartbeat_ms)

@@ -150,6 +150,7 @@ static enum answer refuse(struct command *command, const struct reply *reply)
 {
     char why[512] = "";
     struct args words = {0};
+    command->shard->blank = false; /* unless it says so now */
     for (size_t i = 0; i < reply->count && i < 3; i++)
         args_add(&words, reply->elements[i].text, reply->elements[i].text ? reply->elements[i].bytes : 0);
     size_t ignored;
@@ -159,12 +160,15 @@ static enum answer refuse(struct command *command, const struct reply *reply)
             command->engine->options.cluster);
         shard_quarantine(command->shard, why);
     } else if (reply_is(reply, 0, "SETTINGS") && reply->count >= 2) {
+        command->engine->other_settings_ms = engine_now(command->engine);
         snprintf(why, sizeof why,
             "the fleet is configured as \"%.90s\" (format, partitions, heartbeat_ms, lease_ms, shards), this "
             "edge "
             "as \"%.90s\"",
             args_at(&words, 1, &ignored), command->engine->settings);
         partition_refuse(command->partition, why);
+    } else if (reply_is(reply, 0, "UNSURE")) {
+        partition_unsure(command->partition);
     } else {
         const char *word = words.count ? args_at(&words, 0, &ignored) : "nothing";
         snprintf(why, sizeof why, "%.60s", word);
@@ -211,7 +215,7 @@ void shard_lost(struct shard *shard, const char *why)
         if (why)
             engine_log(engine, ENGINE_WARN, "redis.lost", "shard %s: %s", shard->name, why);
     }
-    shard->up = false;
+    shard->up = shard->blank = false;
     for (unsigned i = 0; i < engine->options.partitions; i++) {
         if (is_on(&engine->partitions[i], shard))
             partition_lost(&engine->partitions[i]);
@@ -251,6 +255,22 @@ bool shard_confirmed(const struct shard *shard)
 {
     const struct engine_io *io = &shard->engine->io;
     return !io->confirmed || io->confirmed(shard->engine->io_context, shard->index);
+}
+
+/* A shard that is blank may be new, in a list of shards that the fleet does not have: then the fleet lives on the others,
+ * and has its partitions there. So whoever has not been welcomed by the fleet asks all of them first, and does not wait
+ * for those that stay away for as long as a fleet without life is remembered. */
+bool shard_may_stamp(const struct shard *shard)
+{
+    const struct engine *engine = shard->engine;
+    uint64_t now = engine_now(engine), patience_ms = 2ull * engine->options.lease_ms;
+    bool all_blank = true;
+    if (!shard_confirmed(shard))
+        return false;
+    for (unsigned i = 0; i < engine->options.shard_count; i++)
+        all_blank = all_blank && (&engine->shards[i] == shard || engine->shards[i].blank);
+    bool refused = engine->other_settings_ms && now - engine->other_settings_ms < patience_ms;
+    return engine->welcomed || all_blank || (!refused && now - engine->started_ms >= patience_ms);
 }
 
 void engine_shard_up(struct engine *engine, unsigned index)

@@ -10,7 +10,8 @@
  * KEYS. P is the base of partition 17: "<prefix>:{17}". The prefix holds no brace.
  *
  *   <prefix>:shard     hash    shard stamp: c cluster, n shard, r replication id, t timeline,
- *                              l<partition> "layout-version shard" of each partition that said hello here
+ *                              l<partition> "layout-version shard" of each partition that said hello here,
+ *                              s settings, as below, hb time of the last heartbeat in any partition
  *   P                  hash    partition stamp:
  *                              id  "cluster\nshard\nlayout version\nsettings", compared whole; settings is
  *                                  "format partitions heartbeat_ms lease_ms" and whatever else must be equal
@@ -19,7 +20,6 @@
  *                              c   lease clock        m  its value at the last new timeline
  *                              hb  time of the last heartbeat
  *                              v   last version given out     o  last owner number given out
- *                              b   when this dataset was born (none: by an older release)
  *                              h, l, d, s   heartbeat, lease, data TTL, scrub period (microseconds)
  *                              dl, de   the owner that delivers the outbox, and until when on the lease clock
  *   P:l                zset    leases: owner number -> expiry on the lease clock
@@ -34,8 +34,7 @@
  *   P:out              stream  transitions for webhooks: k kind, c channel, u user, t timeline, r reason,
  *                              n count, p payload
  *   P:due              zset    "<kind> <channel bytes> <channel><user>" -> lease clock at which it is told, its
- *                              last digit the reason. Kind absent: his departure was told within the wait
- *                              after a loss, so whoever asserts him has his arrival told
+ *                              last digit the reason
  *   P:q                hash    connections, of apps with a limit whose id hashes to this partition: owner ->
  *                              "<lease clock>\n<app>\n<number>…", and `sum` -> the same of all of them,
  *                              as it was then. App ids hold no control characters.                 TTL D
@@ -75,6 +74,7 @@
  *   hello      ARGV: cluster, shard, layout version, settings, partition, may-stamp 0|1, random (16 hex),
  *              owner or 0, its incarnation, incarnation of a new owner, edge name, h, l, d, s (microseconds)
  *              OK timeline clock mark owner sequence version now-us replication-id known(0|1: owner was kept)
+ *                 lived-in(0|1: the shard was stamped with these settings)
  *   write      number, outbox 0|1, then […] of six:
  *                j channel user info cap -     join; cap 0: not enforced (accepted before)
  *                l channel user why  -   hold  leave, why: enum store_reason; hold 1: this owner still has facts in the channel
@@ -82,10 +82,8 @@
  *                                              is occupied by it (0: extras of a channel with a roster)
  *              OK number outcome…
  *   leave      write, which Redis also lets run when it is out of memory
- *   assert     number, outbox 0|1|owner, facts, then [kind j|n|x, channel, user or n, info, cap]…,
+ *   assert     number, outbox 0|1, facts, then [kind j|n|x, channel, user or n, info, cap]…,
  *              then [channel, user]… to restate. kind x is n with tell 0. cap 0: was accepted
- *              owner: under which the caller asserted last, and whose lease cannot have run out: who is not
- *              restated is told only if his departure was told on this timeline
  *              OK number outcome…      number <= Redis' own: DUP
  *   heartbeat  beat channel, then [app, connections here]… of apps with a limit
  *              OK sequence clock mark held-channels now-us connections-elsewhere…(one an app) owner…(expired)

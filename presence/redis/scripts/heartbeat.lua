@@ -10,6 +10,7 @@ end
 -- It stands still while nobody heartbeats: an outage or a stepped clock cannot expire the living.
 clock = clock + math.min(math.max(now - beat_at, 0), math.floor(1.1 * H))
 call('HSET', base, 'c', text(clock), 'hb', text(now))
+call('HSET', KEYS[2], 'hb', text(now), 's', (select(4, names_of(ARGV[1]))))
 try('ZADD', base .. ':l', text(clock + L + H), me)
 renew(base .. ':o:' .. me)
 renew(base .. ':h:' .. me)

@@ -52,6 +52,17 @@ local function new_shard_timeline(old, replid)
     return t
 end
 
+-- Whose list of shards is another may have a partition elsewhere: he is refused by the whole shard, also where it holds
+-- nothing of that partition, while somebody lives by the present settings.
+local lives_here -- the shard is stamped with the caller's settings
+local function other_settings()
+    local s = hash(shard_key, 's', 'hb')
+    lives_here = s[1] == settings
+    if s[1] and not lives_here and now - (tonumber(s[2] or nil) or 0) <= 2 * L then
+        return { 'SETTINGS', s[1] }
+    end
+end
+
 -- Returns the shard's timeline, or nil and an answer that refuses.
 local function shard_timeline()
     local s = hash(shard_key, 'c', 'n', 'r', 't')
@@ -104,6 +115,7 @@ end
 
 local stamp = read_partition()
 local followed, refused = shard_timeline()
+refused = refused or other_settings()
 if refused then
     return refused
 end
@@ -114,10 +126,10 @@ elseif stamp and names.settings ~= settings and not may_change_settings(stamp) t
 elseif not stamp then
     call('DEL', base)
     stamp = { c = now, m = now, hb = now, v = now, o = now }
-    call('HSET', base, 'c', text(now), 'hb', text(now), 'v', text(now), 'o', text(now), 'b', text(now))
+    call('HSET', base, 'c', text(now), 'hb', text(now), 'v', text(now), 'o', text(now))
 end
 call('HSET', base, 'id', id, 'h', text(H), 'l', text(L), 'd', text(D), 's', text(S))
-call('HSET', shard_key, 'l' .. partition, layout .. ' ' .. shard)
+call('HSET', shard_key, 'l' .. partition, layout .. ' ' .. shard, 's', settings, 'hb', text(now))
 if stamp.st ~= followed then
     open_timeline(stamp, followed)
 end
@@ -137,4 +149,5 @@ if not record or record[1] ~= ARGV[9] or not tonumber(record[2]) then
     expire(base .. ':o:' .. owner, D)
     try('ZADD', leases, text(stamp.c + L + H), owner)
 end
-return { 'OK', stamp.t, text(stamp.c), text(stamp.m), owner, record[2], text(stamp.v), text(now), replication_id(), kept }
+return { 'OK', stamp.t, text(stamp.c), text(stamp.m), owner, record[2], text(stamp.v), text(now), replication_id(), kept,
+    lives_here and '1' or '0' }

@@ -117,8 +117,8 @@ static inline void on_log(void *context, enum engine_level level, const char *ev
 static void (*transitions_to)(
     void *context, unsigned lane, const struct store_transition *list, size_t count);
 
-static inline void edge_start_as(
-    struct world *world, uv_loop_t *loop, struct edge *edge, const char *shard_name)
+static inline void edge_start_on(
+    uv_loop_t *loop, struct edge *edge, const struct store_redis_shard *shards, unsigned shard_count)
 {
     struct store_observer observer = {.member_added = on_added,
         .member_removed = on_removed,
@@ -126,12 +126,11 @@ static inline void edge_start_as(
         .subscription_count = on_count,
         .usage = on_usage,
         .transitions = transitions_to};
-    struct store_redis_shard shard = {.name = shard_name, .address = world->redis.address};
     struct store_redis_options options = {.cluster = "test",
         .prefix = "rollcall",
         .edge_name = "edge",
-        .shards = &shard,
-        .shard_count = 1,
+        .shards = shards,
+        .shard_count = shard_count,
         .partitions = 4,
         .heartbeat_ms = H_MS,
         .lease_ms = L_MS,
@@ -142,6 +141,13 @@ static inline void edge_start_as(
     memset(edge, 0, sizeof *edge);
     assert_int_equal(
         0, store_redis_new(loop, &options, &observer, edge, &edge->store, problem, sizeof problem));
+}
+
+static inline void edge_start_as(
+    struct world *world, uv_loop_t *loop, struct edge *edge, const char *shard_name)
+{
+    struct store_redis_shard shard = {.name = shard_name, .address = world->redis.address};
+    edge_start_on(loop, edge, &shard, 1);
 }
 
 static inline void edge_start(struct world *world, struct edge *edge)
