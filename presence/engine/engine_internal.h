@@ -127,6 +127,7 @@ TAILQ_HEAD(channels, channel);
 struct batch_op {
     struct fact *fact;
     uint32_t value; /* what the operation makes of it */
+    bool is_news;   /* it may be what makes him come or go */
 };
 
 /* A numbered, frozen set of changes. It is sent again as it is until it is acknowledged or dissolved. */
@@ -189,6 +190,10 @@ struct partition {
     TAILQ_HEAD(dirty_facts, fact) dirty;
     size_t dirty_count;
     bool assert_wanted;
+    /* The owner under which all was asserted last (0: none), and whether it was silent for longer than a lease since:
+     * then others may have told that our people left. */
+    uint64_t asserted_owner;
+    bool was_silent;
     uint64_t stalled_ms; /* nothing is sent before */
     uint64_t oom_ms;     /* joins are not sent before */
     uint64_t heartbeat_ms;

@@ -137,9 +137,11 @@ static void read_all_views(struct partition *partition)
 
 static void on_welcome(struct partition *partition, const struct command *command, const struct reply *reply)
 {
+    struct engine *engine = partition->engine;
     bool same_timeline = reply_is(reply, 1, partition->timeline);
     bool kept = reply_is(reply, 9, "1");
     adopt_timeline(partition, reply);
+    partition->was_silent |= engine_now(engine) - partition->fresh_ms > engine->options.lease_ms;
     if (!kept) {
         lane_lost(partition);
         partition->owner = reply_number(reply, 4);

@@ -20,6 +20,7 @@
  *                              c   lease clock        m  its value at the last new timeline
  *                              hb  time of the last heartbeat
  *                              v   last version given out     o  last owner number given out
+ *                              b   when this dataset was born (none: by an older release)
  *                              h, l, d, s   heartbeat, lease, data TTL, scrub period (microseconds)
  *                              dl, de   the owner that delivers the outbox, and until when on the lease clock
  *   P:l                zset    leases: owner number -> expiry on the lease clock
@@ -34,7 +35,8 @@
  *   P:out              stream  transitions for webhooks: k kind, c channel, u user, t timeline, r reason,
  *                              n count, p payload
  *   P:due              zset    "<kind> <channel bytes> <channel><user>" -> lease clock at which it is told, its
- *                              last digit the reason
+ *                              last digit the reason. Kind absent: his departure was told within the wait
+ *                              after a loss, so whoever asserts him has his arrival told
  *   P:q                hash    connections, of apps with a limit whose id hashes to this partition: owner ->
  *                              "<lease clock>\n<app>\n<number>…", and `sum` -> the same of all of them,
  *                              as it was then. App ids hold no control characters.                 TTL D
@@ -82,8 +84,10 @@
  *                                              is occupied by it (0: extras of a channel with a roster)
  *              OK number outcome…
  *   leave      write, which Redis also lets run when it is out of memory
- *   assert     number, outbox 0|1, facts, then [kind j|n|x, channel, user or n, info, cap]…,
+ *   assert     number, outbox 0|1|owner, facts, then [kind j|n|x, channel, user or n, info, cap]…,
  *              then [channel, user]… to restate. kind x is n with tell 0. cap 0: was accepted
+ *              owner: under which the caller asserted last, and whose lease cannot have run out: who is not
+ *              restated is told only if his departure was told on this timeline
  *              OK number outcome…      number <= Redis' own: DUP
  *   heartbeat  beat channel, then [app, connections here]… of apps with a limit
  *              OK sequence clock mark held-channels now-us connections-elsewhere…(one an app) owner…(expired)

@@ -126,7 +126,7 @@ elseif stamp and names.settings ~= settings and not may_change_settings(stamp) t
 elseif not stamp then
     call('DEL', base)
     stamp = { c = now, m = now, hb = now, v = now, o = now }
-    call('HSET', base, 'c', text(now), 'hb', text(now), 'v', text(now), 'o', text(now))
+    call('HSET', base, 'c', text(now), 'hb', text(now), 'v', text(now), 'o', text(now), 'b', text(now))
 end
 call('HSET', base, 'id', id, 'h', text(H), 'l', text(L), 'd', text(D), 's', text(S))
 call('HSET', shard_key, 'l' .. partition, layout .. ' ' .. shard, 's', settings, 'hb', text(now))

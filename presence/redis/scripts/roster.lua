@@ -71,18 +71,28 @@ local function unindex(channel)
     try('SREM', base .. ':c:' .. app, name)
 end
 
-local function tell(kind, channel, user, reason, n)
-    try('XADD', base .. ':out', 'MAXLEN', '~', OUTBOX_ENTRIES, '*',
-        'k', kind, 'c', channel, 'u', user, 't', timeline, 'r', reason or '0', 'n', n or '0', 'p', '')
-end
-
 local function due_member(kind, channel, user)
     return kind .. ' ' .. #channel .. ' ' .. channel .. user
 end
 
--- Someone came: his departure that still waits is forgotten, and with it this arrival.
-local function came(added, removed, channel, user)
-    if outbox and try('ZREM', base .. ':due', due_member(removed, channel, user)) == 0 then
+local function tell(kind, channel, user, reason, n)
+    try('XADD', base .. ':out', 'MAXLEN', '~', OUTBOX_ENTRIES, '*',
+        'k', kind, 'c', channel, 'u', user, 't', timeline, 'r', reason or '0', 'n', n or '0', 'p', '')
+    -- After a loss another owner of his may be about to assert what he never ceased to hold.
+    if (kind == 'member_removed' or kind == 'channel_vacated') and clock < mark + L + H then
+        try('ZADD', base .. ':due', text(math.floor((clock + L + H) / 10) * 10), due_member('absent', channel, user))
+    end
+end
+
+-- Someone came: his departure that still waits is forgotten, and with it this arrival. `known`: he was told long
+-- ago, and is told only if his absence has been since.
+local function came(added, removed, channel, user, known)
+    if not outbox then
+        return
+    end
+    local waited = try('ZREM', base .. ':due', due_member(removed, channel, user)) == 1
+    local was_told_absent = known and call('ZREM', base .. ':due', due_member('absent', channel, user)) == 1
+    if was_told_absent or not (known or waited) then
         tell(added, channel, user)
     end
 end
@@ -95,7 +105,7 @@ local function went(removed, channel, user, reason)
     end
 end
 
-local function join(owner, channel, user, info, cap)
+local function join(owner, channel, user, info, cap, known)
     local key, field = base .. ':r:' .. channel, 'u' .. user
     local had = try('HMGET', key, 'v', 'b', field)
     local previous = tonumber(had[1])
@@ -123,9 +133,9 @@ local function join(owner, channel, user, info, cap)
     if users == 0 or previous == 0 then
         expire(key, D)
         index(channel)
-        came('channel_occupied', 'channel_vacated', channel, '')
+        came('channel_occupied', 'channel_vacated', channel, '', known)
     end
-    came('member_added', 'member_removed', channel, user)
+    came('member_added', 'member_removed', channel, user, known)
     publish_user('+', channel, previous, new, owner, user, info)
     return new
 end
