@@ -159,11 +159,19 @@ export class RedisProcess {
         return this.client;
     }
 
+    /* A second time on a new connection when the first is closed: at a failover a server throws everyone out. So only what may
+     * be asked twice. */
     async ask(...words) {
+        try {
+            return await (await this.control()).call(...words);
+        } catch (error) {
+            if (error.message !== 'closed' || !this.isRunning)
+                throw error;
+        }
         return (await this.control()).call(...words);
     }
 
-    /* null while it does not answer (or has just thrown everyone out, as at a failover). */
+    /* null while it does not answer. */
     role() {
         return this.ask('ROLE').then(([role]) => role, () => null);
     }
