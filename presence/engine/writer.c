@@ -70,14 +70,19 @@ static void set_sent(struct fact *fact, uint32_t value)
 
 /* ---- batches ---- */
 
+/* Whom we assert was told long ago, and nobody can have told that he left. */
+static bool asserts_quietly(const struct partition *partition)
+{
+    return partition->asserted_owner && !partition->was_silent;
+}
+
 static struct batch *batch_new(struct partition *partition, enum script script, size_t ops)
 {
     struct batch *batch = new_zeroed(sizeof *batch);
     *batch = (struct batch){.partition = partition, .script = script, .number = ++partition->number};
     batch->ops = new_zeroed((ops + 1) * sizeof *batch->ops);
     args_number(&batch->args, batch->number);
-    if (partition->engine->options.outbox && script == SCRIPT_ASSERT && !partition->was_silent &&
-        partition->asserted_owner)
+    if (partition->engine->options.outbox && script == SCRIPT_ASSERT && asserts_quietly(partition))
         args_number(&batch->args, partition->asserted_owner);
     else
         args_string(&batch->args, partition->engine->options.outbox ? "1" : "0");
@@ -319,7 +324,7 @@ static void assert_fact(struct batch *batch, struct fact *fact)
 {
     uint32_t value = value_of(fact);
     clean(fact);
-    if (value != fact->sent && (is_asserted(fact) || !value))
+    if (value != fact->sent && (!value || (asserts_quietly(fact->channel->partition) && is_asserted(fact))))
         note_recent(fact); /* nobody has been told */
     if (!is_asserted(fact)) {
         set_sent(fact, 0);

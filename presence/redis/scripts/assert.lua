@@ -33,13 +33,19 @@ end
 
 local function restate(channel, user)
     local key = base .. ':r:' .. channel
-    try('ZREM', base .. ':due', due_member('member_removed', channel, user))
-    local here = try('HEXISTS', key, 'u' .. user) == 1
-    tell(here and 'member_added' or 'member_removed', channel, user)
-    if not restated[channel] then
-        restated[channel] = true
+    local here, occupied = try('HEXISTS', key, 'u' .. user) == 1, call('HLEN', key) > 2
+    local is_first = not restated[channel]
+    restated[channel] = true
+    if is_first then
         try('ZREM', base .. ':due', due_member('channel_vacated', channel, ''))
-        tell(call('HLEN', key) > 2 and 'channel_occupied' or 'channel_vacated', channel, '')
+    end
+    if is_first and occupied then
+        tell('channel_occupied', channel, '')
+    end
+    try('ZREM', base .. ':due', due_member('member_removed', channel, user))
+    tell(here and 'member_added' or 'member_removed', channel, user)
+    if is_first and not occupied then
+        tell('channel_vacated', channel, '')
     end
 end
 
