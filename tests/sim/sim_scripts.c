@@ -25,7 +25,8 @@ static const struct replacement replacements[] = {
     {"no-timeline", "elseif s[2] ~= timeline then", "elseif false then"},
     {"no-fence", "if record[1] ~= ARGV[4] or not sequence then", "sequence = sequence or 0 if false then"},
     {"no-pairing", "if stamp.st ~= followed then", "if stamp.st ~= followed and not stamp.st then"},
-    {"no-clocked-version", "version = math.max(version + 1, (of_roster or 0) + 1, now)", "version = version + 1"},
+    {"no-clocked-version", "version = math.max(version + 1, (of_roster or 0) + 1, now)",
+        "version = version + 1"},
     {"no-usage-lease", "at + L + H < clock", "false"},
     {"no-lift", "for _, key in ipairs({ leases, due }) do", "for _, key in ipairs({}) do"},
 };
