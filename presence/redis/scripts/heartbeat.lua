@@ -1,9 +1,10 @@
 -- heartbeat: moves the lease clock, renews the lease, says whose has run out. See keys_and_scripts.h.
 local EXPIRED_AT_MOST = 20 -- the rest with the next heartbeat
 
--- The partition follows the shard's timeline: without one, or with another, hello has to sort it out.
-local shard = redis.pcall('HGET', KEYS[2], 't')
-if type(shard) == 'table' or shard ~= shard_timeline then
+-- The partition follows the shard's timeline: without one, or with another, or if it is not known of which replication, hello
+-- has to sort it out.
+local shard = redis.pcall('HMGET', KEYS[2], 't', 'r')
+if shard.err or shard[1] ~= shard_timeline or not shard[2] then
     return { 'NOSTAMP' }
 end
 
