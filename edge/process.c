@@ -58,6 +58,8 @@ static void on_stop_signal(uv_signal_t *handle, int number)
     if (process->draining)
         return;
     process->draining = true;
+    readiness_set(node_readiness(process->node), READINESS_DRAINING,
+        "the process was told to stop, and is closing its connections");
     log_info("process.draining", "signal %d: closing all connections over %u ms", number,
         process->config->edge.drain_ms);
     node_retire(process->node, process->config->edge.drain_ms + process->config->presence.retire_grace_ms);
@@ -89,12 +91,6 @@ static bool write_facts(void *context, struct buffer *out)
 {
     struct process *process = context;
     return node_write_facts(process->node, out);
-}
-
-static const char *not_ready(void *context)
-{
-    struct process *process = context;
-    return process->draining ? "draining" : NULL;
 }
 
 /* ---- starting ---- */
@@ -157,7 +153,7 @@ static int start_admin(struct process *process)
         .worker_count = process->worker_count,
         .node = node_metrics(process->node),
         .alive = alive,
-        .not_ready = not_ready,
+        .readiness = node_readiness(process->node),
         .write_metrics = write_metrics,
         .write_facts = write_facts,
         .context = process,

@@ -2,7 +2,7 @@
  * Prometheus; nothing here is for clients.
  *
  *   GET /healthz   200, or 503 when a loop does not turn any more: restart me. Never depends on a store.
- *   GET /readyz    200 {"ready":true}, or 503 {"ready":false,"reason":…}: send me nobody new.
+ *   GET /readyz    200 or 503, and why (edge/base/readiness.h): send me nobody new.
  *   GET /metrics   Prometheus' text format 0.0.4
  *   GET /facts     whom this edge holds in a fleet's Redis, for `rollcall verify`; 404 without a fleet
  *
@@ -13,6 +13,7 @@
 
 #include "edge/base/buffer.h"
 #include "edge/base/metrics.h"
+#include "edge/base/readiness.h"
 #include "edge/base/wheel.h"
 #include "edge/config/config.h"
 
@@ -33,8 +34,7 @@ struct admin_sources {
     const atomic_uint_least64_t *const *turned_ms;
     /* False when the process had better be restarted. */
     bool (*alive)(void *context);
-    /* NULL when new clients are welcome; otherwise why not, in a word or two. */
-    const char *(*not_ready)(void *context);
+    const struct readiness *readiness;
     /* Further metrics, in the same format. NULL: none. */
     void (*write_metrics)(void *context, struct buffer *out);
     /* The body of /facts; false where there are none. NULL: none. */

@@ -1,8 +1,6 @@
 /* Alive and ready, in JSON. */
 #include "edge/admin/admin_pages.h"
 
-#include <string.h>
-
 static uint64_t silent_ms(const struct admin_sources *sources, size_t worker, uint64_t now_ms)
 {
     uint64_t turned_ms = atomic_load_explicit(sources->turned_ms[worker], memory_order_relaxed);
@@ -26,13 +24,6 @@ int admin_health_print(const struct admin_sources *sources, uint64_t now_ms, str
 
 int admin_readiness_print(const struct admin_sources *sources, struct buffer *body)
 {
-    const char *reason = sources->not_ready(sources->context);
-    if (!reason) {
-        buffer_add_string(body, "{\"ready\":true}\n");
-        return 200;
-    }
-    buffer_add_string(body, "{\"ready\":false,\"reason\":");
-    buffer_add_json_string(body, reason, strlen(reason));
-    buffer_add_string(body, "}\n");
-    return 503;
+    struct readiness_report report = readiness_read(sources->readiness);
+    return readiness_print(&report, body);
 }

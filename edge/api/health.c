@@ -17,14 +17,22 @@ void api_healthz(struct api_call *call)
     answer_ok(call);
 }
 
-/* New connections are welcome, and the node keeps up. */
+/* What the process says, and what this worker knows besides. */
 void api_readyz(struct api_call *call)
 {
-    static const char headers[] = "Cache-Control: no-store\r\nRetry-After: 1\r\n";
-    if (call->worker->drain.active)
-        http_answer_error(call->request->exchange, 503, headers, "the server is shutting down");
-    else if (!node_port_has_room(&call->worker->node))
-        http_answer_error(call->request->exchange, 503, headers, "the server is over its capacity");
-    else
-        answer_ok(call);
+    struct worker *worker = call->worker;
+    struct readiness_report report = readiness_read(node_readiness(worker->node.node));
+    struct buffer body = {0};
+    if (worker->drain.active && !report.why[READINESS_DRAINING])
+        report.why[READINESS_DRAINING] = "this worker is closing its connections";
+    if (!node_port_has_room(&worker->node) && !report.why[READINESS_OVERLOADED])
+        report.why[READINESS_OVERLOADED] = "edge.mailbox_length requests wait for the node";
+    int status = readiness_print(&report, &body);
+    http_answer(call->request->exchange,
+        &(struct http_answer){.status = status,
+            .headers = status == 200 ? "Cache-Control: no-store\r\n"
+                                     : "Cache-Control: no-store\r\nRetry-After: 1\r\n",
+            .body = body.bytes,
+            .body_bytes = body.length});
+    buffer_deinit(&body);
 }

@@ -155,6 +155,7 @@ struct config {
         uint32_t scrub_ms;
         uint32_t data_ttl_ms;
         uint32_t retire_grace_ms; /* after a planned stop, beyond edge.drain_ms */
+        bool ready_when_blind;    /* /readyz, while a shard is out of reach */
     } presence;
     struct {
         char *cluster;

@@ -65,6 +65,15 @@ const struct config_key config_presence_keys[] = {
         .sentence =
             "After a planned stop its members stay for so long, beyond edge.drain_ms: who comes back on "
             "another edge meanwhile has never left."},
+    {.name = "ready_when_blind",
+        .type = CONFIG_BOOL,
+        PRESENCE(ready_when_blind),
+        .number = true,
+        .sentence =
+            "Whether /readyz stays 200 while a shard of Redis has been out of reach for longer than "
+            "lease_ms (the answer says so). Redis mostly fails for all edges at once: with false none "
+            "of them would then be sent a client, though what needs no Redis still works. False is for "
+            "edges with a way to Redis of their own each, where a balancer has others that see."},
     {0},
 };
 

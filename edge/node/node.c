@@ -68,9 +68,11 @@ int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, str
     start_handles(node);
     *created = node;
     error = node_open_store(node);
-    if (!error)
-        node_start_usage(node);
-    return error;
+    if (error)
+        return error;
+    node_start_usage(node);
+    node_start_blind(node);
+    return 0;
 }
 
 void node_connect(struct node *node, struct node_port *port, unsigned worker, struct mailbox *worker_mailbox)
@@ -95,6 +97,11 @@ struct metrics *node_metrics(struct node *node)
     return &node->metrics;
 }
 
+struct readiness *node_readiness(struct node *node)
+{
+    return &node->readiness;
+}
+
 atomic_uint *node_connections(struct node *node)
 {
     return &node->connections;
@@ -115,6 +122,7 @@ void node_close(struct node *node)
     if (node->webhooks.room)
         webhooks_close(node->webhooks.room);
     node_stop_usage(node);
+    node_stop_blind(node);
     store_free(node->store);
 }
 

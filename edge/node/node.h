@@ -16,6 +16,7 @@
 #include "edge/base/buffer.h"
 #include "edge/base/mailbox.h"
 #include "edge/base/metrics.h"
+#include "edge/base/readiness.h"
 #include "edge/config/config.h"
 #include "edge/node/channel.h"
 #include "presence/store.h"
@@ -161,6 +162,9 @@ struct wheel *node_wheel(struct node *node);
 
 /* The node's own counters. */
 struct metrics *node_metrics(struct node *node);
+
+/* Whether new clients are welcome on this process. The node itself says when it is blind. Any thread. */
+struct readiness *node_readiness(struct node *node);
 
 /* How many client connections the process has; connection_admit() counts them. Any thread. */
 atomic_uint *node_connections(struct node *node);

@@ -2,6 +2,7 @@
  *
  *   node.c       the node's life
  *   fleet.c      the store that the configuration asks for; what is said of a fleet's
+ *   blind.c      whether the shards of the fleet's store are in reach, for /readyz
  *   subscribe.c  subscriptions
  *   observe.c    what the store tells, on its way to the workers
  *   publish.c    publishes: admission, the store, the answer
@@ -48,6 +49,11 @@ struct node {
     struct node_line *lines;    /* one a worker */
     struct rate *publish_rates; /* one an app, in the order of config->apps */
     atomic_uint connections;    /* of clients, on all workers */
+    struct readiness readiness;
+    struct { /* whether shards are out of reach (blind.c) */
+        struct wheel_timer timer;
+        char **words; /* what is said of each shard */
+    } blind;
     struct metrics metrics;
 };
 
@@ -89,6 +95,10 @@ void node_note_client_event(struct node *node, const struct app *app, const stru
 void node_start_usage(struct node *node);
 void node_stop_usage(struct node *node);
 void node_on_usage(void *node, const char *app_id, uint64_t elsewhere);
+
+/* From now on node->readiness says whether a shard is out of reach; until node_stop_blind(). Nothing without a fleet. */
+void node_start_blind(struct node *node);
+void node_stop_blind(struct node *node);
 
 /* What the store tells the node, but for transitions (observe.c). */
 extern const struct store_observer node_observer;

@@ -24,7 +24,7 @@ struct server {
     struct metrics *workers[1];
     atomic_uint_least64_t turned_ms;
     bool alive;
-    const char *reason;
+    struct readiness readiness;
     struct admin *admin;
     uv_async_t stop;
 };
@@ -32,11 +32,6 @@ struct server {
 static bool alive(void *context)
 {
     return ((struct server *)context)->alive;
-}
-
-static const char *not_ready(void *context)
-{
-    return ((struct server *)context)->reason;
 }
 
 static void on_stop(uv_async_t *async)
@@ -64,7 +59,7 @@ static int start(struct server *server, const char *edge)
         .node = &server->node,
         .turned_ms = turned_ms,
         .alive = alive,
-        .not_ready = not_ready,
+        .readiness = &server->readiness,
         .context = server};
     return admin_new(&server->loop, &server->wheel, server->config, &sources, &server->admin);
 }
@@ -143,10 +138,11 @@ static void test_pages(void **state)
     server.alive = false;
     assert_answer(answer_to(&server, "GET /healthz?verbose"), 503, PARTS("{\"alive\":false,"));
     start(&server, "\"admin\": {\"port\": 0}");
-    assert_answer(answer_to(&server, "GET /readyz"), 200, PARTS("{\"ready\":true}"));
+    assert_answer(answer_to(&server, "GET /readyz"), 200, PARTS("{\"ready\":true,\"reasons\":[]}"));
     start(&server, "\"admin\": {\"port\": 0}");
-    server.reason = "draining";
-    assert_answer(answer_to(&server, "GET /readyz"), 503, PARTS("{\"ready\":false,\"reason\":\"draining\"}"));
+    readiness_set(&server.readiness, READINESS_DRAINING, "a signal");
+    assert_answer(answer_to(&server, "GET /readyz"), 503,
+        PARTS("{\"ready\":false,\"reasons\":[{\"reason\":\"draining\""));
 }
 
 static void test_metrics_count_this_listener_too(void **state)
@@ -184,7 +180,7 @@ static void test_the_path_prefix_is_for_clients_only(void **state)
     (void)state;
     struct server server;
     start(&server, "\"path_prefix\": \"/realtime\", \"admin\": {\"port\": 0}");
-    assert_answer(answer_to(&server, "GET /readyz"), 200, PARTS("{\"ready\":true}"));
+    assert_answer(answer_to(&server, "GET /readyz"), 200, PARTS("{\"ready\":true,\"reasons\":[]}"));
     start(&server, "\"path_prefix\": \"/realtime\", \"admin\": {\"port\": 0}");
     assert_answer(answer_to(&server, "GET /realtime/readyz"), 404, PARTS("{\"error\":"));
 }

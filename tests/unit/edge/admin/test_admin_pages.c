@@ -17,18 +17,12 @@
 static struct metrics first, second, node;
 static atomic_uint_least64_t turned[2];
 static bool is_alive = true;
-static const char *reason;
+static struct readiness readiness;
 
 static bool alive(void *context)
 {
     assert_ptr_equal(context, &first);
     return is_alive;
-}
-
-static const char *not_ready(void *context)
-{
-    assert_ptr_equal(context, &first);
-    return reason;
 }
 
 static struct metrics *const workers[] = {&first, &second};
@@ -39,7 +33,7 @@ static const struct admin_sources sources = {
     .node = &node,
     .turned_ms = turns,
     .alive = alive,
-    .not_ready = not_ready,
+    .readiness = &readiness,
     .context = &first,
 };
 static struct app_counters counters[2];
@@ -79,11 +73,12 @@ static void test_readiness(void **state)
     (void)state;
     struct buffer body = {0};
     assert_int_equal(admin_readiness_print(&sources, &body), 200);
-    assert_text(&body, "{\"ready\":true}\n");
-    reason = "store \"a\" is away";
+    assert_text(&body, "{\"ready\":true,\"reasons\":[]}\n");
+    readiness_set(&readiness, READINESS_BLIND, "shard \"a\" is away");
     assert_int_equal(admin_readiness_print(&sources, &body), 503);
-    assert_text(&body, "{\"ready\":false,\"reason\":\"store \\\"a\\\" is away\"}\n");
-    reason = NULL;
+    assert_text(&body,
+        "{\"ready\":false,\"reasons\":[{\"reason\":\"blind\",\"why\":\"shard \\\"a\\\" is away\"}]}\n");
+    readiness_set(&readiness, READINESS_BLIND, NULL);
 }
 
 static char *metrics_text(const struct admin_process *process)

@@ -62,10 +62,19 @@ static void test_health(void **state)
     has_room = false;
     expect("GET", "/healthz", NULL, 200);
     expect("GET", "/readyz", NULL, 503);
+    assert_non_null(strstr(exchange.body, "\"overloaded\""));
+    assert_non_null(strstr(exchange.headers, "Retry-After: "));
     has_room = true;
     worker.drain.active = true;
     expect("GET", "/healthz", NULL, 200);
     expect("GET", "/readyz", NULL, 503);
+    assert_non_null(strstr(exchange.body, "\"draining\""));
+    worker.drain.active = false;
+    readiness_set(&readiness, READINESS_BLIND, "no Redis");
+    expect("GET", "/readyz", NULL, 503);
+    assert_non_null(strstr(exchange.body, "\"no Redis\""));
+    readiness_set(&readiness, READINESS_BLIND, NULL);
+    expect("GET", "/readyz", NULL, 200);
 }
 
 int main(void)
