@@ -10,18 +10,15 @@
 
 enum { EXIT_CONFIG = 78 };
 
-static unsigned examine(
-    const struct store_redis_options *options, const char *const *edges, size_t edge_count, FILE *out)
+static unsigned examine(const struct store_redis_options *options, const struct edges_asked *edges, FILE *out)
 {
     (void)edges; /* it looks at Redis only */
-    (void)edge_count;
     return doctor_examine(options, out);
 }
 
 static const struct tool {
     const char *name;
-    unsigned (*run)(
-        const struct store_redis_options *options, const char *const *edges, size_t edge_count, FILE *out);
+    unsigned (*run)(const struct store_redis_options *options, const struct edges_asked *edges, FILE *out);
 } tools[] = {{"doctor", examine}, {"verify", verify_compare}};
 
 static const struct tool *find(const char *name)
@@ -63,7 +60,8 @@ int fleet_tool_run(const char *name, const struct config *config, const char *co
         edges = &only_own;
         edge_count = 1;
     }
-    unsigned wrong = find(name)->run(&options, edges, edge_count, stdout);
+    const struct edges_asked asked = {edges, edge_count, config->edge.admin.token};
+    unsigned wrong = find(name)->run(&options, &asked, stdout);
     free(shards);
     return wrong ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 #include "edge/admin/admin.h"
 
 #include "edge/admin/admin_pages.h"
+#include "edge/admin/admin_token.h"
 #include "edge/base/clock.h"
 #include "edge/base/log.h"
 #include "edge/door/door.h"
@@ -49,11 +50,12 @@ static const struct page {
     const char *path;
     int (*print)(struct admin *admin, struct buffer *body);
     const char *content_type;
+    bool names_people; /* so it wants the token, where there is one */
 } pages[] = {
-    {"/healthz", print_health, NULL},
-    {"/readyz", print_readiness, NULL},
-    {"/metrics", print_metrics, "text/plain; version=0.0.4; charset=utf-8"},
-    {"/facts", print_facts, "text/plain; charset=utf-8"},
+    {"/healthz", print_health, NULL, false},
+    {"/readyz", print_readiness, NULL, false},
+    {"/metrics", print_metrics, "text/plain; version=0.0.4; charset=utf-8", false},
+    {"/facts", print_facts, "text/plain; charset=utf-8", true},
 };
 
 static const struct page *page_find(struct http_text path)
@@ -78,6 +80,9 @@ static void on_request(void *context, const struct http_request *request)
             request->exchange, 405, "Allow: GET, HEAD\r\n", "%s takes GET and HEAD", page->path);
         return;
     }
+    if (page->names_people && admin->config->edge.admin.token[0] &&
+        !admin_allows(admin->config, request, ADMIN_LOOKS))
+        return;
     struct buffer body = {0};
     struct http_answer answer = {.status = page->print(admin, &body),
         .content_type = page->content_type,

@@ -4,7 +4,8 @@
  *   GET /healthz   200, or 503 when a loop does not turn any more: restart me. Never depends on a store.
  *   GET /readyz    200 or 503, and why (edge/base/readiness.h): send me nobody new.
  *   GET /metrics   Prometheus' text format 0.0.4
- *   GET /facts     whom this edge holds in a fleet's Redis, for `rollcall verify`; 404 without a fleet
+ *   GET /facts     whom this edge holds in a fleet's Redis, for `rollcall verify`; 404 without a fleet. Wants the token
+ *                  (admin_token.h) where the configuration has one
  *
  * It lives on the node's thread, so an answer also shows that this thread turns. Thread: that one, for all of
  * this header, unless said.

@@ -125,6 +125,8 @@ struct config {
             char *address;
             uint16_t port;
             bool enabled;
+            char *token; /* "": none */
+            bool allow_changes;
         } admin;
         uint32_t connections; /* of the process; a 0 in the file has become what the descriptors allow */
         uint32_t activity_timeout_s;

@@ -9,6 +9,7 @@
 
 /* conf/rollcall.json has it, and so has everyone. */
 #define DEMO_SECRET "app-secret"
+#define DEMO_TOKEN "console-token"
 
 static const struct config_place main_file = {0};
 static const struct config_place edge_place = {.parent = &main_file, .key = "edge"};
@@ -92,6 +93,19 @@ static void check_demo_secret(
             i, address);
         return;
     }
+}
+
+static void check_demo_token(struct config_reading *reading, const struct config *config)
+{
+    struct config_place admin = {.parent = &edge_place, .key = "admin"};
+    struct config_place token = {.parent = &admin, .key = "token"};
+    if (same(config->edge.admin.token, DEMO_TOKEN) && !is_loopback(config->edge.admin.address))
+        config_complain(reading, &token,
+            "\"" DEMO_TOKEN
+            "\" is the token of the demonstration and known to everyone, so with it the admin "
+            "listener is on loopback only (127.0.0.0/8, ::1), but edge.admin.address is %s; choose a token "
+            "of your own",
+            config->edge.admin.address);
 }
 
 /* Names both places: this one, and the one that had the name first. */
@@ -194,5 +208,6 @@ void config_check(struct config_reading *reading, const struct config *config)
     check_outboxes(reading, config);
     check_presence(reading, config);
     check_apps(reading, config);
+    check_demo_token(reading, config);
     config_check_redis(reading, config);
 }

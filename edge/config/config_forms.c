@@ -104,6 +104,14 @@ const char *config_check_username(const char *value)
                                                     : NULL;
 }
 
+const char *config_check_token(const char *value)
+{
+    for (; *value; value++)
+        if (*value <= ' ' || *value > '~')
+            return "must be letters, digits and signs of ASCII without spaces: it travels in a header";
+    return NULL;
+}
+
 /* What sentinel.c lets a master be called. */
 const char *config_check_master(const char *value)
 {

@@ -61,6 +61,22 @@ static const struct config_key admin_keys[] = {
         .number = 9601,
         .zero = "a free one, said in the log",
         .sentence = "The TCP port."},
+    {.name = "token",
+        .type = CONFIG_SECRET,
+        EDGE(admin.token),
+        .min = 8,
+        .max = 1024,
+        .text = "",
+        .check = config_check_token,
+        .sentence = "What the console and the tools have to say to see who is connected; written like "
+                    "apps[].secret. Without one the console shows nothing. /healthz, /readyz and /metrics "
+                    "are open in any case."},
+    {.name = "allow_changes",
+        .type = CONFIG_BOOL,
+        EDGE(admin.allow_changes),
+        .needs = "token",
+        .sentence = "Who knows the token may also change things: send events from the console. Otherwise "
+                    "he only looks."},
     {0},
 };
 

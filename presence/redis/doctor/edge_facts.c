@@ -13,6 +13,7 @@
 enum {
     ANSWER_S = 5,
     BODY_MAX = 1 << 30, /* some millions of facts */
+    TOKEN_MAX = 1024,   /* as edge.admin.token */
 };
 
 /* Key: "<partition> <owner> <channel> u <user>" or "… n", as the edge writes it. */
@@ -85,9 +86,13 @@ static char *read_all(int fd)
     return text;
 }
 
-static char *ask(const char *edge)
+static char *ask(const char *edge, const char *token)
 {
-    static const char request[] = "GET /facts HTTP/1.1\r\nHost: verify\r\nConnection: close\r\n\r\n";
+    char request[TOKEN_MAX + 128];
+    bool has_token = token && token[0] && strlen(token) <= TOKEN_MAX;
+    int length = snprintf(request, sizeof request,
+        "GET /facts HTTP/1.1\r\nHost: verify\r\nConnection: close\r\n%s%s%s\r\n",
+        has_token ? "Authorization: Bearer " : "", has_token ? token : "", has_token ? "\r\n" : "");
     struct redis_address address;
     if (redis_address_parse(edge, &address) || address.is_unix)
         return NULL;
@@ -95,7 +100,7 @@ static char *ask(const char *edge)
     if (fd < 0)
         return NULL;
     char *text = NULL;
-    if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) == (ssize_t)sizeof request - 1)
+    if (send(fd, request, (size_t)length, MSG_NOSIGNAL) == length)
         text = read_all(fd);
     close(fd);
     return text;
@@ -152,15 +157,17 @@ static bool add_answer(struct edge_facts *facts, char *answer)
     return true;
 }
 
-struct edge_facts *edge_facts_ask(const char *const *edges, size_t count, FILE *out)
+struct edge_facts *edge_facts_ask(const struct edges_asked *edges, FILE *out)
 {
     struct edge_facts *facts = calloc(1, sizeof *facts);
     if (!facts)
         abort();
-    for (size_t i = 0; i < count; i++) {
-        char *answer = ask(edges[i]);
+    for (size_t i = 0; i < edges->count; i++) {
+        char *answer = ask(edges->where[i], edges->token);
+        bool wants_token = answer && strncmp(answer, "HTTP/1.1 401 ", 13) == 0;
         if (!add_answer(facts, answer))
-            fprintf(out, "edge %s does not say what it holds (GET /facts): it is not compared\n", edges[i]);
+            fprintf(out, "edge %s does not say what it holds (GET /facts%s): it is not compared\n",
+                edges->where[i], wants_token ? ": another edge.admin.token" : "");
         free(answer);
     }
     return facts;

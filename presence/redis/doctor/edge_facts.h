@@ -15,9 +15,16 @@ enum edge_says {
     EDGE_MOVES, /* something about it is on its way */
 };
 
-/* Asks every edge ("host:port" of its admin listener) once, and says on `out` who cannot be asked. Blocks, for some
- * seconds when someone does not answer. Never NULL. */
-struct edge_facts *edge_facts_ask(const char *const *edges, size_t count, FILE *out);
+/* Which edges are asked. */
+struct edges_asked {
+    const char *const *where; /* "host:port" of their admin listeners */
+    size_t count;
+    const char *token; /* what they may want to hear; NULL or "": none */
+};
+
+/* Asks every edge once, and says on `out` who cannot be asked. Blocks, for some seconds when someone does not answer.
+ * Never NULL. */
+struct edge_facts *edge_facts_ask(const struct edges_asked *edges, FILE *out);
 
 /* user: NULL for the number of subscriptions. owner: as text. */
 enum edge_says edge_facts_say(const struct edge_facts *facts, unsigned partition, const char *owner,

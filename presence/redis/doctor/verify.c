@@ -19,8 +19,7 @@ struct verifying {
     FILE *out;
     const struct store_redis_options *options;
     const struct survey_shard *shard;
-    const char *const *edges; /* whose admin listeners are asked */
-    size_t edge_count;
+    const struct edges_asked *edges;
     struct edge_facts *before,
         *after;                   /* what they said before and after Redis was read; after: NULL until then */
     struct suspicion *suspicions; /* facts that no edge held before */
@@ -384,7 +383,7 @@ static void on_fact(void *context, unsigned partition, const char *owner, const 
 
 static void compare_with_edges(struct verifying *v)
 {
-    v->after = edge_facts_ask(v->edges, v->edge_count, v->out);
+    v->after = edge_facts_ask(v->edges, v->out);
     judge_suspicions(v);
     edge_facts_each(v->after, on_fact, v);
     edge_facts_free(v->after);
@@ -431,13 +430,12 @@ static void check_all_keys(struct verifying *v)
 }
 
 static unsigned verify_shard(
-    const struct survey *survey, unsigned index, const char *const *edges, size_t edge_count, FILE *out)
+    const struct survey *survey, unsigned index, const struct edges_asked *edges, FILE *out)
 {
     struct verifying v = {.out = out,
         .options = survey->options,
         .shard = &survey->shards[index],
         .edges = edges,
-        .edge_count = edge_count,
         .index = index};
     fprintf(out, "shard %s", v.shard->of->name);
     if (!v.shard->master) {
@@ -445,7 +443,7 @@ static unsigned verify_shard(
         return 1;
     }
     fprintf(out, ", %s\n", v.shard->master->where);
-    v.before = edge_facts_ask(edges, edge_count, out);
+    v.before = edge_facts_ask(edges, out);
     if (log_in(&v)) {
         check_all_keys(&v);
         compare_with_edges(&v);
@@ -461,13 +459,12 @@ static unsigned verify_shard(
     return v.differences;
 }
 
-unsigned verify_compare(
-    const struct store_redis_options *options, const char *const *edges, size_t edge_count, FILE *out)
+unsigned verify_compare(const struct store_redis_options *options, const struct edges_asked *edges, FILE *out)
 {
     struct survey *survey = survey_make(options);
     unsigned differences = 0;
     for (unsigned i = 0; i < options->shard_count; i++)
-        differences += verify_shard(survey, i, edges, edge_count, out);
+        differences += verify_shard(survey, i, edges, out);
     fprintf(out, differences ? "%u differences\n" : "no differences\n", differences);
     survey_free(survey);
     return differences;

@@ -1,6 +1,7 @@
 /* `rollcall verify`: whether what lies in Redis belongs to edges that live. */
 #pragma once
 
+#include "presence/redis/doctor/edge_facts.h"
 #include "presence/redis/store_redis.h"
 
 #include <stdio.h>
@@ -10,4 +11,4 @@
  * would stay for ever, and for each when it will be gone. Changes nothing; SCAN, a few hundred keys at a time. Returns
  * how many differences there are; shards that cannot be read count as one. */
 unsigned verify_compare(
-    const struct store_redis_options *options, const char *const *edges, size_t edge_count, FILE *out);
+    const struct store_redis_options *options, const struct edges_asked *edges, FILE *out);

@@ -34,6 +34,13 @@ static bool alive(void *context)
     return ((struct server *)context)->alive;
 }
 
+static bool write_facts(void *context, struct buffer *out)
+{
+    (void)context;
+    buffer_add_string(out, "somebody\n");
+    return true;
+}
+
 static void on_stop(uv_async_t *async)
 {
     struct server *server = async->data;
@@ -60,6 +67,7 @@ static int start(struct server *server, const char *edge)
         .turned_ms = turned_ms,
         .alive = alive,
         .readiness = &server->readiness,
+        .write_facts = write_facts,
         .context = server};
     return admin_new(&server->loop, &server->wheel, server->config, &sources, &server->admin);
 }
@@ -96,12 +104,13 @@ static void ask(void *context)
     uv_async_send(&question->server->stop);
 }
 
-/* The whole answer to a request, whose connection is closed after it. */
-static const char *answer_to(struct server *server, const char *line)
+/* The whole answer to a request with further header lines, whose connection is closed after it. */
+static const char *answer_with(struct server *server, const char *line, const char *headers)
 {
     static struct question question;
-    static char request[256];
-    snprintf(request, sizeof(request), "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", line);
+    static char request[512];
+    snprintf(
+        request, sizeof(request), "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n", line, headers);
     question.server = server;
     question.request = request;
     uv_thread_t thread;
@@ -109,6 +118,11 @@ static const char *answer_to(struct server *server, const char *line)
     end(server);
     uv_thread_join(&thread);
     return question.answer;
+}
+
+static const char *answer_to(struct server *server, const char *line)
+{
+    return answer_with(server, line, "");
 }
 
 static void assert_answer(const char *answer, int status, const char *const parts[])
@@ -201,12 +215,83 @@ static void test_a_port_that_is_taken(void **state)
     end(&first);
 }
 
+static const char *facts_with(const char *headers)
+{
+    struct server server;
+    assert_int_equal(start(&server, "\"admin\": {\"port\": 0, \"token\": \"sesame-1\"}"), 0);
+    return answer_with(&server, "GET /facts", headers);
+}
+
+static void test_who_is_connected_is_told_to_those_with_the_token(void **state)
+{
+    (void)state;
+    assert_answer(facts_with("Authorization: Bearer sesame-1\r\n"), 200, PARTS("somebody\n"));
+    assert_answer(facts_with("authorization: bearer sesame-1\r\n"), 200, PARTS("somebody\n"));
+    static const char *const wrong[] = {
+        "",
+        "Authorization: Bearer sesame-2\r\n",
+        "Authorization: Bearer sesame-\r\n",
+        "Authorization: Bearer sesame-11\r\n",
+        "Authorization: Bearer\r\n",
+        "Authorization: Bearer Sesame-1\r\n",
+        "Authorization: Basic sesame-1\r\n",
+        "Authorization: sesame-1\r\n",
+        "Cookie: token=sesame-1\r\n",
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        const char *answer = facts_with(wrong[i]);
+        assert_answer(
+            answer, 401, PARTS("WWW-Authenticate: Bearer realm=\"rollcall\"\r\n", "edge.admin.token"));
+        assert_null(strstr(answer, "somebody"));
+    }
+}
+
+static void test_other_sites_have_no_way_in(void **state)
+{
+    (void)state;
+#define RIGHT "Authorization: Bearer sesame-1\r\n"
+    assert_answer(
+        facts_with(RIGHT "Origin: http://x\r\nSec-Fetch-Site: same-origin\r\n"), 200, PARTS("somebody\n"));
+    assert_answer(facts_with(RIGHT "Sec-Fetch-Site: none\r\n"), 200, PARTS("somebody\n"));
+    static const char *const others[] = {
+        RIGHT "Origin: http://evil.example\r\n",
+        RIGHT "Origin: http://x.evil.example\r\n",
+        RIGHT "Origin: null\r\n",
+        RIGHT "Sec-Fetch-Site: cross-site\r\n",
+        RIGHT "Sec-Fetch-Site: same-site\r\n",
+    };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        const char *answer = facts_with(others[i]);
+        assert_answer(answer, 403, PARTS("another site"));
+        assert_null(strstr(answer, "Access-Control"));
+    }
+#undef RIGHT
+}
+
+static void test_without_a_token_health_and_metrics_are_open(void **state)
+{
+    (void)state;
+    struct server server;
+    static const char *const lines[] = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /facts"};
+    for (size_t i = 0; i < 4; i++) {
+        start(&server, "\"admin\": {\"port\": 0}");
+        assert_answer(answer_to(&server, lines[i]), 200, PARTS("Cache-Control: no-store"));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        start(&server, "\"admin\": {\"port\": 0, \"token\": \"sesame-1\"}");
+        assert_answer(answer_to(&server, lines[i]), 200, PARTS("Cache-Control: no-store"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_metrics_count_this_listener_too),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_who_is_connected_is_told_to_those_with_the_token),
+        cmocka_unit_test(test_other_sites_have_no_way_in),
+        cmocka_unit_test(test_without_a_token_health_and_metrics_are_open),
         cmocka_unit_test(test_the_path_prefix_is_for_clients_only),
         cmocka_unit_test(test_a_port_that_is_taken),
     };

@@ -52,6 +52,41 @@ static void test_a_secret_of_ones_own_listens_anywhere(void **state)
     unsetenv("ROLLCALL_TEST_SECRET");
 }
 
+static void test_the_token_of_the_console(void **state)
+{
+    (void)state;
+    struct config *config = parse_good("{}");
+    assert_string_equal(config->edge.admin.token, "");
+    assert_false(config->edge.admin.allow_changes);
+    config_free(config);
+    config = parse_good("{\"edge\": {\"admin\": {\"token\": \"sesame/1\", \"allow_changes\": true}}}");
+    assert_string_equal(config->edge.admin.token, "sesame/1");
+    assert_true(config->edge.admin.allow_changes);
+    config_free(config);
+    assert_problems("{\"edge\": {\"admin\": {\"token\": \"short\"}}}",
+        "x.json:1: edge.admin.token: must be a text of 8 to 1024 bytes, but it has 5\n");
+    assert_problems("{\"edge\": {\"admin\": {\"token\": \"two words\"}}}",
+        "x.json:1: edge.admin.token: must be letters, digits and signs of ASCII without spaces: it travels "
+        "in a "
+        "header\n");
+    assert_problems("{\"edge\": {\"admin\": {\"allow_changes\": true}}}",
+        "x.json:1: edge.admin.allow_changes: needs \"token\" beside it\n");
+}
+
+static void test_the_demo_token_stays_on_loopback(void **state)
+{
+    (void)state;
+    config_free(parse_good("{\"edge\": {\"admin\": {\"address\": \"::1\", \"token\": \"console-token\"}}}"));
+    config_free(
+        parse_good("{\"edge\": {\"admin\": {\"address\": \"0.0.0.0\", \"token\": \"a-token-of-mine\"}}}"));
+    assert_problems("{\"edge\": {\"admin\": {\"address\": \"0.0.0.0\", \"token\": \"console-token\"}}}",
+        "x.json:1: edge.admin.token: \"console-token\" is the token of the demonstration and known to "
+        "everyone, so "
+        "with it the admin listener is on loopback only (127.0.0.0/8, ::1), but edge.admin.address is "
+        "0.0.0.0; "
+        "choose a token of your own\n");
+}
+
 static void test_the_demo_secret_is_found_in_every_pair(void **state)
 {
     (void)state;
@@ -176,6 +211,8 @@ int main(void)
         cmocka_unit_test(test_the_demo_secret_stays_on_loopback),
         cmocka_unit_test(test_a_secret_of_ones_own_listens_anywhere),
         cmocka_unit_test(test_the_demo_secret_is_found_in_every_pair),
+        cmocka_unit_test(test_the_token_of_the_console),
+        cmocka_unit_test(test_the_demo_token_stays_on_loopback),
         cmocka_unit_test(test_ids_and_keys_are_unique),
         cmocka_unit_test(test_listeners_differ),
         cmocka_unit_test(test_bounds_that_contradict),
