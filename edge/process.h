@@ -4,5 +4,5 @@
 
 #include "edge/config/config.h"
 
-/* Serves until SIGTERM or SIGINT. The exit status. */
+/* Serves until SIGTERM or SIGINT, then leaves in an orderly way (edge/process_private.h). The exit status. */
 int process_serve(const struct config *config);

@@ -141,6 +141,8 @@ static void on_drain_step(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     uint64_t passed_ms = worker_now_ms(worker) - worker->drain.started_ms;
+    if (atomic_load(&worker->drain.hurried) && passed_ms < worker->drain.over_ms)
+        worker->drain.over_ms = (uint32_t)passed_ms;
     close_down_to(worker, connections_allowed(worker, passed_ms));
     if (passed_ms >= worker->drain.over_ms)
         door_close_idle(worker->door);
@@ -160,7 +162,7 @@ static void on_drain(struct mail *mail, void *context)
 {
     struct worker *worker = context;
     (void)mail;
-    door_stop_accepting(worker->door);
+    door_stop_accepting(worker->door, worker->drain.others_listen);
     worker->drain.active = true;
     atomic_store(&worker->drain.begun, true);
     worker->drain.started_ms = worker_now_ms(worker);
@@ -169,12 +171,19 @@ static void on_drain(struct mail *mail, void *context)
     uv_timer_start(&worker->drain.timer, on_drain_step, 0, DRAIN_STEP_MS);
 }
 
-void worker_drain(struct worker *worker, uint32_t over_ms, struct mail *finished)
+void worker_drain(struct worker *worker, uint32_t over_ms, bool others_listen, struct mail *finished)
 {
     worker->drain.over_ms = over_ms;
+    worker->drain.others_listen = others_listen;
     worker->drain.finished = finished;
     worker->drain.request.run = on_drain;
     mailbox_post(&worker->mailbox, &worker->drain.request);
+}
+
+/* Not by mail: a worker that has just ended has no mailbox any more. */
+void worker_hurry(struct worker *worker)
+{
+    atomic_store(&worker->drain.hurried, true);
 }
 
 /* ---- life ---- */

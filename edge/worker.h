@@ -56,7 +56,9 @@ struct worker {
         struct mail *finished; /* posted to the node when all is given back */
         uv_timer_t timer;
         bool active;
-        atomic_bool begun; /* the same, for other workers: gives no sockets away any more */
+        atomic_bool begun;   /* the same, for other workers: gives no sockets away any more */
+        atomic_bool hurried; /* by worker_hurry() */
+        bool others_listen;
         uint64_t started_ms;
         uint32_t over_ms;
         size_t connections; /* when it began */
@@ -73,9 +75,13 @@ int worker_listen(struct worker *worker, int fd, const struct config_listen *lis
 
 int worker_start(struct worker *worker);
 
-/* Asks a running worker to stop accepting, close its connections with 4200 spread over `over_ms`, and end.
- * When everything is given back, `finished` is posted to the node's mailbox. Once; any thread. */
-void worker_drain(struct worker *worker, uint32_t over_ms, struct mail *finished);
+/* Asks a running worker to stop accepting (others_listen: as in door_stop_accepting()), close its connections with 4200
+ * spread over `over_ms`, and end. When everything is given back, `finished` is posted to the node's mailbox. Once; any
+ * thread. */
+void worker_drain(struct worker *worker, uint32_t over_ms, bool others_listen, struct mail *finished);
+
+/* A worker that drains does so at once. Ignored by one that does not, or has ended; until worker_join(). Any thread. */
+void worker_hurry(struct worker *worker);
 
 /* Waits for the thread, then frees everything. Main thread. */
 void worker_join(struct worker *worker);

@@ -146,8 +146,9 @@ struct config {
         uint32_t outbox_stall_ms;
         uint64_t outbox_worker_bytes;
         uint32_t mailbox_length;
-        uint32_t drain_ms; /* SIGTERM: closes are spread over this time */
-        char *state_dir;   /* for the last good addresses of masters; "": none */
+        uint32_t balancer_wait_ms; /* SIGTERM: not ready for this time, before the closes begin; 0: none */
+        uint32_t drain_ms;         /* then: closes are spread over this time */
+        char *state_dir;           /* for the last good addresses of masters; "": none */
     } edge;
     struct {
         enum { PRESENCE_MEMORY, PRESENCE_REDIS } store;

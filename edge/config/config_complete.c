@@ -93,6 +93,17 @@ static uint32_t connections_possible(const struct config *config)
     return files.rlim_cur > taken ? (uint32_t)(files.rlim_cur - taken) : 1;
 }
 
+/* Twice as long as conf/haproxy.cfg needs to notice. */
+enum { BALANCER_WAIT_MS = 2000 };
+
+static uint32_t balancer_wait_ms(const struct config *config)
+{
+    for (size_t i = 0; i < config->edge.listen_count; i++)
+        if (config->edge.listen[i].proxy_protocol)
+            return BALANCER_WAIT_MS;
+    return 0;
+}
+
 static void take_host_name(char **name)
 {
     char host[256];
@@ -130,6 +141,8 @@ void config_complete(struct config_reading *reading, struct config *config)
         take_host_name(&config->edge.name);
     if (config->edge.workers == 0)
         config->edge.workers = (uint32_t)at_most(count_cores(), 256);
+    if (config->edge.balancer_wait_ms == 0)
+        config->edge.balancer_wait_ms = balancer_wait_ms(config);
     if (config->edge.connections == 0)
         config->edge.connections = connections_possible(config);
     if (config->edge.message_bytes == 0)

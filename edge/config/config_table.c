@@ -267,15 +267,27 @@ static const struct config_key edge_keys[] = {
         .number = 64 * KIB,
         .sentence =
             "Messages that may wait between two threads; above that new work is refused as over capacity."},
+    {.name = "balancer_wait_ms",
+        .type = CONFIG_NUMBER,
+        EDGE(balancer_wait_ms),
+        .unit = "ms",
+        .min = 1,
+        .max = 10 * MINUTES,
+        .zero = "2000 where a listener has proxy_protocol, otherwise none",
+        .sentence =
+            "On SIGTERM /readyz says 503 for so long before anything else happens: the balancer's health "
+            "check "
+            "hears of it, and sends nobody new. SIGINT does not wait, and a second signal ends the wait."},
     {.name = "drain_ms",
         .type = CONFIG_NUMBER,
         EDGE(drain_ms),
         .unit = "ms",
         .max = 60 * MINUTES,
-        .number = 8000, /* within the 10 s that container runtimes give before they kill */
+        .number =
+            7000, /* with balancer_wait_ms, within the 10 s that container runtimes give before they kill */
         .zero = "all at once",
-        .sentence = "On SIGTERM the connections are closed with 4200, spread over this time: clients return "
-                    "at once."},
+        .sentence = "Then the connections are closed with 4200, spread over this time, since clients return "
+                    "at once. A second signal ends it."},
     {.name = "state_dir",
         .type = CONFIG_TEXT,
         EDGE(state_dir),

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,11 +103,24 @@ static void take_in(struct door_listener *listener, int fd, const struct sockadd
     http_connection_open(door, fd, &address, seat, listener->proxy_protocol);
 }
 
-/* Errors of one connection that died in the backlog, which accept() passes on (accept(2), "Error handling").
- */
+/* Errors of one connection that died in the backlog, which accept() passes on (accept(2), "Error handling"); EINVAL is
+ * of a listener that was shut. */
 static bool is_of_one_connection(int error)
 {
-    return error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM;
+    return error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM && error != EINVAL;
+}
+
+/* 0, -EAGAIN when nobody waits, or what else keeps the next one from being accepted. */
+static int accept_one(struct door_listener *listener)
+{
+    struct sockaddr_storage from = {0};
+    socklen_t length = sizeof(from);
+    int fd = accept4(listener->fd, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        take_in(listener, fd, (struct sockaddr *)&from);
+    else if (errno == EAGAIN || !is_of_one_connection(errno))
+        return -errno;
+    return 0;
 }
 
 static void on_listener(uv_poll_t *poll, int status, int events)
@@ -116,15 +130,11 @@ static void on_listener(uv_poll_t *poll, int status, int events)
     if (status < 0)
         log_error("accept.broken", "a listener cannot be watched: %s", uv_strerror(status));
     for (int i = 0; i < ACCEPTS_PER_TURN && !listener->door->stopped; i++) {
-        struct sockaddr_storage from = {0};
-        socklen_t length = sizeof(from);
-        int fd = accept4(listener->fd, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            take_in(listener, fd, (struct sockaddr *)&from);
-        } else if (errno == EAGAIN) {
+        int error = accept_one(listener);
+        if (error == -EAGAIN)
             return;
-        } else if (!is_of_one_connection(errno)) {
-            shed_and_pause(listener->door, listener, errno);
+        if (error) {
+            shed_and_pause(listener->door, listener, -error);
             return;
         }
     }
@@ -164,17 +174,49 @@ int door_add_listener(struct door *door, int fd, const struct config_listen *lis
     return uv_poll_start(&listener->poll, UV_READABLE, on_listener);
 }
 
-void door_stop_accepting(struct door *door)
+/* Lets nobody join the queue any more. On TCP by a filter that drops SYNs, so that who comes late asks again and is then
+ * refused, or finds another that listens there; shutdown() would reset who waits. */
+static void shut_queue(const struct door_listener *listener)
+{
+    enum {
+        FLAGS_AT = 13,
+        SYN = 0x02,
+        SYN_ACK = 0x12
+    }; /* of the TCP header, where a socket's filter begins to read */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_AT),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN_ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    if (listener->is_unix)
+        shutdown(listener->fd, SHUT_RD); /* those who wait are not touched (unix(7) sockets have no RST) */
+    else if (setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
+        log_warn("accept.filter", "who connects in this moment is reset: %s", strerror(errno));
+}
+
+static void accept_who_waits(struct door_listener *listener)
+{
+    shut_queue(listener);
+    while (accept_one(listener) == 0)
+        ;
+}
+
+void door_stop_accepting(struct door *door, bool others_listen)
 {
     struct door_listener *listener;
-    door->stopped = true;
     wheel_cancel(&door->accept_pause);
     while ((listener = LIST_FIRST(&door->listeners))) {
         LIST_REMOVE(listener, entry);
+        if (!others_listen)
+            accept_who_waits(listener);
         uv_poll_stop(&listener->poll);
         uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
         close(listener->fd);
     }
+    door->stopped = true;
 }
 
 void door_accept_close(struct door *door)

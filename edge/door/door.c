@@ -63,7 +63,7 @@ void door_close_connections(struct door *door)
 
 void door_free(struct door *door)
 {
-    door_stop_accepting(door);
+    door_stop_accepting(door, true);
     door->closing = true;
     http_connections_end(door);
     door_accept_close(door);

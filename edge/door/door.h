@@ -59,11 +59,13 @@ int door_add_listener(struct door *door, int fd, const struct config_listen *lis
  * request. `socket` is the door's from now on. Not from within a handler. */
 void door_adopt(struct door *door, struct door_socket *socket);
 
-/* Closes the listeners. Connections go on, also those that wait for a next request, since one may be on its way; their
- * answers say `Connection: close`. */
-void door_stop_accepting(struct door *door);
+/* Closes the listeners. Whoever waits in their queues is accepted first, since closing a listener resets them;
+ * others_listen: another process has these listeners too, and accepts who waits. Connections go on, also those that wait
+ * for a next request, since one may be on its way; their answers say `Connection: close`. */
+void door_stop_accepting(struct door *door, bool others_listen);
 
-/* Closes the connections that wait for a request of which nothing has come. */
+/* Closes the connections that wait for a request of which nothing has come, but for those that were accepted within the
+ * last second: their first one is on its way. */
 void door_close_idle(struct door *door);
 
 /* Resets every connection the door still owns; the exchanges in flight are gone. */

@@ -15,6 +15,8 @@ enum {
      * and throw away, so long and so much. */
     LINGER_MS = 5000,
     LINGER_BYTES = 16 * 1024 * 1024,
+    /* Whoever connects has something to say, and it is on its way: so long a way at most. */
+    NEW_MS = 1000,
 };
 
 /* ---- the end ---- */
@@ -88,12 +90,17 @@ void http_connection_bury(struct http_connection *orphan)
     free_if_unused(orphan);
 }
 
+static bool is_new(const struct http_connection *c)
+{
+    return !c->has_asked && door_now_ms(c->door) < c->opened_ms + NEW_MS;
+}
+
 void http_connections_end_idle(struct door *door)
 {
     struct http_connection *next;
     for (struct http_connection *c = LIST_FIRST(&door->open); c; c = next) {
         next = LIST_NEXT(c, entry);
-        if (c->state == HTTP_READS_HEAD && c->in.length == 0 && !c->is_ready)
+        if (c->state == HTTP_READS_HEAD && c->in.length == 0 && !c->is_ready && !is_new(c))
             http_connection_end(c);
     }
 }
@@ -407,6 +414,7 @@ static struct http_connection *connection_new(
     c->fd = fd;
     c->peer = *peer;
     c->seat = seat;
+    c->opened_ms = door_now_ms(door);
     c->deadline.expired = on_deadline;
     LIST_INSERT_HEAD(&door->open, c, entry);
     door->connections++;

@@ -62,6 +62,7 @@ struct http_connection {
     bool blank_skipped;
     bool more_waits;  /* the client sends while an answer is due; it waits in the kernel */
     bool half_closed; /* the client sends no more */
+    bool has_asked;   /* a first request has come */
     /* of the present request */
     bool is_head;
     bool http_1_0;
@@ -72,6 +73,7 @@ struct http_connection {
     struct address peer;
     uint64_t content_length;
     uint64_t lingered_bytes;
+    uint64_t opened_ms;
     struct http_exchange exchange;
     struct http_head_scan scan;
     struct http_chunks chunks;

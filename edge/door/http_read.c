@@ -125,6 +125,7 @@ static void dispatch(struct http_connection *c, const struct arrival *arrival)
 {
     struct http_request *request = arrival->request;
     struct door *door = c->door;
+    c->has_asked = true;
     request->exchange = &c->exchange;
     request->secure = c->peer.secure;
     request->seat = c->seat;

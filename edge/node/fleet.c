@@ -64,10 +64,16 @@ int node_open_store(struct node *node)
 
 /* ---- leaving ---- */
 
+void node_begin_leaving(struct node *node)
+{
+    node->leaving = true;
+}
+
 void node_retire(struct node *node, uint32_t grace_ms)
 {
     if (node->engine)
         engine_retire(node->engine, grace_ms);
+    node_let_go(node);
 }
 
 static bool has_settled(const struct node *node)

@@ -52,6 +52,7 @@ int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, str
     node->loop = loop;
     node->config = config;
     node->workers = workers;
+    STAILQ_INIT(&node->kept);
     node->lines = calloc(workers, sizeof(*node->lines));
     node->publish_rates = calloc(config->app_count + 1, sizeof(*node->publish_rates));
     if (!node->lines || !node->publish_rates)

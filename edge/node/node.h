@@ -53,6 +53,8 @@ struct subscription {
     struct store_subscription stored;
     struct channel *node_channel;
     enum node_subscription_state { NODE_ASKED, NODE_ANSWERED, NODE_REFUSED } node_state;
+    bool
+        kept; /* its connection has ended, but the store is not told: it stays the node's (node_begin_leaving) */
 
     /* What travels; four envelopes, since each may be on its way while another is */
     struct mail subscribe, unsubscribe, answered, released;
@@ -172,8 +174,13 @@ atomic_uint *node_connections(struct node *node);
 /* The random number of this process, the first half of its socket ids. */
 uint64_t node_incarnation(const struct node *node);
 
-/* The process will stop: what it holds in a fleet's store stays for the grace and then goes, so that users who come
- * back elsewhere meanwhile make no event. Once; nothing is joined or left any more. */
+/* The process sends its clients away: whose connection ends from now on stays where he is, for everybody, since he is
+ * expected back elsewhere. Whoever unsubscribes leaves as ever, and everything else goes on: publishes, questions, also
+ * newcomers. Once. */
+void node_begin_leaving(struct node *node);
+
+/* The process will stop: what it holds in a fleet's store, with those that node_begin_leaving() kept, stays for the grace
+ * and then goes, so that users who come back elsewhere meanwhile make no event. Once, when no worker runs any more. */
 void node_retire(struct node *node, uint32_t grace_ms);
 
 /* Calls `settled` when the store has been answered everything and no webhook is under way, or after max_ms. Once no

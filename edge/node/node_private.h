@@ -38,6 +38,8 @@ struct node {
         void (*settled)(void *context);
         void *context;
     } settle;
+    bool leaving;
+    struct mail_queue kept; /* subscriptions of those who are expected back elsewhere */
     struct {
         struct webhooks *room;   /* NULL: no app has any */
         struct wheel_timer tick; /* of the memory store */
@@ -79,6 +81,9 @@ void node_send(struct node *node, unsigned worker, struct mail *mail);
 
 /* The mailboxes of all workers have room. */
 bool node_workers_have_room(const struct node *node);
+
+/* Frees the subscriptions that were kept back. (subscribe.c) */
+void node_let_go(struct node *node);
 
 /* Makes node->store (fleet.c). 0, or a negative errno that is in the log. */
 int node_open_store(struct node *node);

@@ -54,8 +54,10 @@ void port_on_answered(struct mail *mail, void *context)
 
 void port_on_released(struct mail *mail, void *context)
 {
+    struct subscription *subscription = CONTAINER_OF(mail, struct subscription, released);
     struct worker *worker = context;
-    subscription_free(CONTAINER_OF(mail, struct subscription, released));
+    if (!subscription->kept)
+        subscription_free(subscription);
     worker->node.outstanding--;
 }
 

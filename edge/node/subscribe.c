@@ -122,15 +122,35 @@ static void take_out(struct node *node, struct subscription *subscription)
         forget_channel(node, subscription->stored.channel);
 }
 
+static void keep(struct node *node, struct subscription *subscription)
+{
+    subscription->kept = true;
+    STAILQ_INSERT_TAIL(&node->kept, &subscription->unsubscribe, next);
+}
+
 void node_on_unsubscribe(struct mail *mail, void *context)
 {
     struct subscription *subscription = CONTAINER_OF(mail, struct subscription, unsubscribe);
     struct node *node = context;
-    if (subscription->node_state == NODE_ANSWERED)
+    bool was_answered = subscription->node_state == NODE_ANSWERED;
+    if (was_answered)
         take_out(node, subscription);
     subscription->stored.reason = subscription->reason;
-    if (subscription->node_state != NODE_REFUSED)
+    if (node->leaving && was_answered && subscription->reason == STORE_CLOSED)
+        keep(node, subscription);
+    else if (subscription->node_state != NODE_REFUSED)
         store_unsubscribe(node->store, &subscription->stored);
     subscription->released.run = port_on_released;
     node_send(node, subscription->worker, &subscription->released);
+}
+
+void node_let_go(struct node *node)
+{
+    struct mail *mail;
+    while ((mail = STAILQ_FIRST(&node->kept))) {
+        struct subscription *subscription = CONTAINER_OF(mail, struct subscription, unsubscribe);
+        STAILQ_REMOVE_HEAD(&node->kept, next);
+        store_unsubscribe(node->store, &subscription->stored);
+        subscription_free(subscription);
+    }
 }

@@ -7,7 +7,6 @@
 
 #include "presence/engine/engine.h"
 #include "presence/redis/finder_sentinel.h"
-#include "presence/redis/shard_link.h"
 #include "presence/store.h"
 
 #include <uv.h>
@@ -36,9 +35,7 @@ struct store_redis_options {
     bool outbox;       /* keep transitions for webhooks */
     /* Lines for the log. May be NULL. `event` does not change, `text` is a sentence. */
     void (*log)(void *context, enum engine_level level, const char *event, const char *text);
-    /* What was healed; see engine.h. May be NULL. */
-    void (*note)(void *context, const struct engine_note *note);
-    void *log_context; /* of both */
+    void *log_context;
 };
 
 /* Makes the store and begins to connect; it is usable at once, in whatever state Redis is. Copies its options.
@@ -50,6 +47,3 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
 
 /* Of a store made by store_redis_new(): for metrics, /readyz, retiring, tests. */
 struct engine *store_redis_engine(struct store *store);
-
-/* Where the shard of that index stands, likewise. */
-void store_redis_shard_status(struct store *store, unsigned shard, struct shard_link_status *status);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { authorize, connectPusher, disconnect } from '../support/clients.mjs';
 import { connect, get, openPusher, post } from '../support/raw.mjs';
-import { accepts, app, startServer } from '../support/server.mjs';
+import { accepts, app, queuedAt, startServer } from '../support/server.mjs';
 import { until, within } from '../support/wait.mjs';
 
 const many = (server, n) => Promise.all(Array.from({ length: n }, () => openPusher(server)));
@@ -63,12 +63,88 @@ test('SIGINT is as good', async () => {
     await server.leftCleanly();
 });
 
-test('a second signal during a long drain does not harm', async () => {
-    const server = await startServer({ edge: { drain_ms: 1000 } });
+test('a second signal ends a drain at once', async () => {
+    const server = await startServer({ edge: { drain_ms: 600_000 } });
     const clients = await many(server, 10);
     server.signal('SIGTERM');
+    await server.logged(/process.draining/);
     server.signal('SIGTERM');
+    for (const { code } of await Promise.all(clients.map((client) => client.ended())))
+        assert.equal(code, 4200);
+    await server.leftCleanly();
+});
+
+test('before anything else the balancer is told, and meanwhile everything goes on', async () => {
+    const server = await startServer({ edge: { balancer_wait_ms: 1500 } });
+    const [early] = await many(server, 1);
+    server.signal('SIGTERM');
+    await server.logged(/process.unready/);
+    const answer = await server.admin('/readyz');
+    assert.equal(answer.status, 503);
+    assert.equal((await answer.json()).reasons[0].reason, 'draining');
+    const ownDoor = await fetch(server.url('/readyz'));
+    assert.equal(ownDoor.status, 503);
+    const [late] = await many(server, 1);
+    await late.settled();
+    await early.settled();
+    assert.equal((await early.ended()).code, 4200);
+    assert.equal((await late.ended()).code, 4200);
+    await server.leftCleanly();
+});
+
+test('a second signal ends that wait, and one from a terminal does not begin it', async () => {
+    for (const signals of [['SIGTERM', 'SIGTERM'], ['SIGTERM', 'SIGINT'], ['SIGINT']]) {
+        const server = await startServer({ edge: { balancer_wait_ms: 600_000 } });
+        const [client] = await many(server, 1);
+        for (const signal of signals) {
+            server.signal(signal);
+            await server.logged(/process.(stopping|hurried)/);
+        }
+        assert.equal((await client.ended()).code, 4200);
+        await server.leftCleanly();
+    }
+});
+
+test('whoever waits in the queues of the listeners is accepted before they are closed', async () => {
+    const server = await startServer();
+    server.signal('SIGSTOP');
+    const queued = many(server, 300);
+    await until(() => queuedAt(server.port) === 300, 'all to stand in the queue');
+    server.signal('SIGTERM');
+    server.signal('SIGCONT');
+    for (const { code } of await Promise.all((await queued).map((client) => client.ended())))
+        assert.equal(code, 4200);
+    await server.leftCleanly();
+});
+
+test('a connection that has not asked for anything yet may do so while the server leaves', async () => {
+    const server = await startServer();
+    const raw = await connect(server);
+    await until(async () => (await server.metrics()).get('rollcall_sockets_accepted_total{worker="0"}')
+        + ((await server.metrics()).get('rollcall_sockets_accepted_total{worker="1"}') ?? 0) === 1, 'it to be accepted');
+    server.signal('SIGTERM');
+    await until(async () => !await accepts(server.port), 'the listeners to be closed');
+    raw.write(get(app, '/apps/7/channels'));
+    assert.equal((await raw.answer()).status, 200);
+    await server.leftCleanly();
+});
+
+test('those who are sent away are not told of to those who stay a little; whoever leaves by himself is', async () => {
+    const server = await startServer({ edge: { drain_ms: 2000 } });
+    const clients = await many(server, 20);
+    const member = (client, i) => ({ channel: 'presence-x', ...authorize(server, client.socketId, 'presence-x', { user_id: `u${i}` }) });
+    for (const [i, client] of clients.entries()) {
+        client.send('pusher:subscribe', member(client, i));
+        await client.next('pusher_internal:subscription_succeeded');
+    }
+    server.signal('SIGTERM');
+    const first = await Promise.race(clients.map((client, i) => client.ended().then(() => i)));
+    const leaver = clients.findIndex((client, i) => i !== first && !client.close);
+    clients[leaver].send('pusher:unsubscribe', { channel: 'presence-x' });
     await Promise.all(clients.map((client) => client.ended()));
+    const removed = new Set(clients.flatMap((client) => client.messages.all)
+        .filter(({ event }) => event === 'pusher_internal:member_removed').map(({ data }) => JSON.parse(data).user_id));
+    assert.deepEqual([...removed], [`u${leaver}`]);
     await server.leftCleanly();
 });
 

@@ -233,3 +233,11 @@ export function accepts(port, host = '127.0.0.1') {
         socket.on('error', () => resolve(false));
     });
 }
+
+/* How many connections stand in the queues of the listeners of a port of 127.0.0.1, not accepted yet. */
+export function queuedAt(port) {
+    const where = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+    return readFileSync('/proc/net/tcp', 'latin1').split('\n').map((line) => line.trim().split(/\s+/))
+        .filter(([, local, , state]) => local === where && state === '0A') /* LISTEN */
+        .reduce((sum, fields) => sum + parseInt(fields[4].split(':')[1], 16), 0);
+}

@@ -17,8 +17,7 @@ set(scripts
     "publish|-|prelude,caller,publish"
     "channels|allow-oom|prelude,caller,channels"
     "outbox|allow-oom|prelude,caller,roster,outbox"
-    "note|-|prelude,caller,note"
-    "look|allow-oom|prelude,caller,look")
+    "note|-|prelude,caller,note")
 
 set(arrays "")
 set(table "")

@@ -91,7 +91,7 @@ static void test_missing_and_unknown(void **state)
         "x.json:1: edge.ping_timeout_ms: there is no such key; did you mean \"pong_timeout_ms\"?\n");
     assert_problems("{\"presence\": {\"a\\n.b\": 1}}",
         "x.json:1: presence[\"a\\n.b\"]: there is no such key; here may stand store, partitions, "
-        "heartbeat_ms, lease_ms, scrub_ms, data_ttl_ms, retire_grace_ms\n");
+        "heartbeat_ms, lease_ms, scrub_ms, data_ttl_ms, retire_grace_ms, ready_when_blind\n");
     assert_problems("{\"\": 1}", "x.json:1: [\"\"]: there is no such key; here may stand $schema, edge, "
                                  "presence, redis, log, apps, include\n");
 }

@@ -437,7 +437,7 @@ static void test_stop_accepting(void **state)
     struct client client = client_new(world);
     say(&client, "GET /1 HTTP/1.1\r\n" HOST "\r\n");
     hear(&client, "GET /1 ");
-    door_stop_accepting(world->door);
+    door_stop_accepting(world->door, false);
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(world->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM, 0);

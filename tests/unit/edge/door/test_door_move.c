@@ -161,7 +161,7 @@ static void a_client_that_leaves_on_the_way_is_noticed(void **state)
 static void a_door_that_stops_answers_what_it_adopts_and_closes(void **state)
 {
     (void)state;
-    door_stop_accepting(two.there->door);
+    door_stop_accepting(two.there->door, false);
     struct client client = client_new(two.here);
     say(&client, "GET /there HTTP/1.1\r\n" HOST "\r\n");
     WAIT_UNTIL(two.here, has_ended(&client));
@@ -315,7 +315,7 @@ static void the_end_of_a_stream_is_that_of_its_connection_when_the_door_has_stop
     (void)state;
     struct client client = client_new(two.here);
     struct http_exchange *exchange = begin_stream(&client);
-    door_stop_accepting(two.here->door);
+    door_stop_accepting(two.here->door, false);
     http_stream_write(exchange, "last", 4);
     http_stream_end(exchange);
     WAIT_UNTIL(two.here, has_ended(&client));
