@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char usage[] =
     "rollcall, a WebSocket edge server that knows who is here\n"
@@ -18,7 +19,9 @@ static const char usage[] =
     "                                    compare what lies in Redis with what edges hold; HOST:PORT is the "
     "admin\n"
     "                                    listener of one, by default that of the configuration\n"
-    "  rollcall --explain                every key of the configuration: type, default, range, meaning\n"
+    "  rollcall --explain[=man]          every key of the configuration: type, default, range, meaning; or "
+    "that as\n"
+    "                                    a manual page\n"
     "  rollcall --schema                 the same as JSON Schema\n"
     "  rollcall --version\n"
     "  rollcall --help\n";
@@ -36,6 +39,19 @@ struct arguments {
     bool check;
 };
 
+static int explain(const char *form)
+{
+    if (form && strcmp(form, "man") != 0) {
+        fprintf(stderr, "rollcall: --explain=%s: there is --explain and --explain=man\n", form);
+        return EXIT_USAGE;
+    }
+    if (form)
+        config_manual(stdout);
+    else
+        config_explain(stdout);
+    return 0;
+}
+
 /* What can be answered without a configuration is answered here; -1: go on. */
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
@@ -43,7 +59,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         {"config", required_argument, NULL, 'c'},
         {"edge", required_argument, NULL, 'E'},
         {"check", no_argument, NULL, 'k'},
-        {"explain", no_argument, NULL, 'e'},
+        {"explain", optional_argument, NULL, 'e'},
         {"schema", no_argument, NULL, 's'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -63,8 +79,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             arguments->check = true;
             break;
         case 'e':
-            config_explain(stdout);
-            return 0;
+            return explain(optarg);
         case 's':
             config_schema(stdout);
             return 0;

@@ -219,5 +219,8 @@ bool config_endpoint_split(const char *text, struct config_endpoint *endpoint);
 /* The reference of all keys, as text. */
 void config_explain(FILE *out);
 
+/* The same as a manual page, rollcall.json(5), in roff for man(1). */
+void config_manual(FILE *out);
+
 /* The JSON Schema (draft 2020-12) of the file. */
 void config_schema(FILE *out);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { WIDTH = 78, INDENT = 4, PATH_BYTES = 256 };
+enum { WIDTH = 78, INDENT = 4 };
 
 /* Words of a sentence in lines of at most WIDTH columns. */
 static void print_wrapped(FILE *out, const char *text)
@@ -71,9 +71,8 @@ static void print_neighbours(FILE *out, const struct config_key *key)
         fprintf(out, "; not beside \"%s\"", key->excludes);
 }
 
-static void print_kind(FILE *out, const struct config_key *key)
+void config_explain_kind(FILE *out, const struct config_key *key)
 {
-    fprintf(out, "%*s", INDENT, "");
     switch (key->type) {
     case CONFIG_NUMBER:
         print_number(out, key);
@@ -99,18 +98,24 @@ static void print_kind(FILE *out, const struct config_key *key)
         break;
     }
     print_neighbours(out, key);
-    fputc('\n', out);
+}
+
+void config_explain_path(const struct config_key *key, const char *prefix, char *path, size_t bytes)
+{
+    snprintf(path, bytes, "%s%s%s%s", prefix, prefix[0] ? "." : "", key->name,
+        key->type == CONFIG_LIST ? "[]" : "");
 }
 
 static void explain(FILE *out, const struct config_key *keys, const char *prefix)
 {
     for (const struct config_key *key = keys; key->name; key++) {
-        char path[PATH_BYTES];
-        snprintf(path, sizeof(path), "%s%s%s%s", prefix, prefix[0] ? "." : "", key->name,
-            key->type == CONFIG_LIST ? "[]" : "");
+        char path[CONFIG_PATH_BYTES];
+        config_explain_path(key, prefix, path, sizeof(path));
         fprintf(out, "\n%s\n", path);
         print_wrapped(out, key->sentence);
-        print_kind(out, key);
+        fprintf(out, "%*s", INDENT, "");
+        config_explain_kind(out, key);
+        fputc('\n', out);
         if (key->keys)
             explain(out, key->keys, path);
     }

@@ -146,6 +146,12 @@ void config_problems_print(struct config_reading *reading, FILE *errors);
 /* Adds "the text "x"", "a list", …: what a value that was refused is, in at most some 60 bytes of ASCII. */
 void config_describe(json_t *value, struct buffer *words);
 
+/* What the references of all keys are made of: the path of a key in the table of the object at `prefix`, such as
+ * edge.listen[].port, and in words what it may be. */
+enum { CONFIG_PATH_BYTES = 256 };
+void config_explain_path(const struct config_key *key, const char *prefix, char *path, size_t bytes);
+void config_explain_kind(FILE *out, const struct config_key *key);
+
 /* The name in the table that was probably meant, or NULL. */
 const char *config_nearest_key(const struct config_key *keys, const char *name);
 
