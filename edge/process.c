@@ -60,15 +60,19 @@ static int start_admin(struct process *process)
         return 0;
     struct metrics **blocks = calloc(process->worker_count, sizeof(*blocks));
     const atomic_uint_least64_t **turned_ms = calloc(process->worker_count, sizeof(*turned_ms));
-    if (!blocks || !turned_ms)
+    const struct app_metrics_table **apps = calloc(process->worker_count, sizeof(*apps));
+    if (!blocks || !turned_ms || !apps)
         abort();
     for (unsigned w = 0; w < process->worker_count; w++) {
         blocks[w] = &process->workers[w].metrics;
         turned_ms[w] = &process->workers[w].turned_ms;
+        apps[w] = &process->workers[w].apps;
     }
     struct admin_sources sources = {
         .workers = blocks,
         .turned_ms = turned_ms,
+        .apps = apps,
+        .port = process->port,
         .worker_count = process->worker_count,
         .node = node_metrics(process->node),
         .alive = alive,
@@ -81,6 +85,7 @@ static int start_admin(struct process *process)
         admin_new(process->loop, node_wheel(process->node), process->config, &sources, &process->admin);
     free(blocks);
     free(turned_ms);
+    free(apps);
     return error;
 }
 

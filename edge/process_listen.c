@@ -25,6 +25,8 @@ static int listen_at(struct process *process, const struct config_listen *wanted
         if (error)
             return error;
     }
+    if (!is_unix && process->port == 0)
+        process->port = at.port;
     if (is_unix)
         log_info("listen", "listening on %s", at.address);
     else

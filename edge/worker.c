@@ -25,6 +25,7 @@ static void on_end_of_turn(uv_prepare_t *handle)
      * it. And behind it: connections that end give their subscriptions up. */
     outgoing_flush(&worker->node.to_node);
     connection_flush_dirty(worker);
+    latency_pile_end(&worker->deliveries, &worker->metrics.delivery_latency);
     outgoing_flush(&worker->node.to_node);
 }
 
@@ -32,6 +33,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     atomic_store_explicit(&worker->turned_ms, worker_now_ms(worker), memory_order_relaxed);
+    metrics_note_tick(&worker->metrics, &worker->ticked_us, TICK_MS);
     wheel_run(&worker->wheel, worker_now_ms(worker));
 }
 
@@ -261,6 +263,8 @@ void worker_join(struct worker *worker)
 {
     uv_thread_join(&worker->thread);
     int error = uv_loop_close(&worker->loop);
+    latency_pile_deinit(&worker->deliveries);
+    app_metrics_deinit(&worker->apps);
     if (error)
         log_error("worker.leak", "worker %u ended with open handles: %s", worker->number, uv_strerror(error));
 }

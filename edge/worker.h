@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "edge/base/app_metrics.h"
 #include "edge/base/mailbox.h"
 #include "edge/base/metrics.h"
 #include "edge/base/wheel.h"
@@ -36,6 +37,9 @@ struct worker {
     struct websocket_host *websockets;
     struct fallback_host *fallbacks;
     struct metrics metrics;
+    struct app_metrics_table apps;
+    struct latency_pile deliveries; /* events of this turn, by when the node had them */
+    uint64_t ticked_us;             /* when the tick last ran, in latency_now_us(); 0: never */
     struct connection_list connections;
     struct connection_list dirty;
     struct connection_list lazy; /* connections with frames that are held back for a moment */

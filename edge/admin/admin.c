@@ -112,6 +112,8 @@ static struct admin *make(const struct config *config, const struct admin_source
     if (sources->turned_ms)
         admin->sources.turned_ms =
             copy(sources->turned_ms, sources->worker_count * sizeof(*sources->turned_ms));
+    if (sources->apps)
+        admin->sources.apps = copy(sources->apps, sources->worker_count * sizeof(*sources->apps));
     struct admin_process process;
     admin_process_read(&process);
     admin->start_time_seconds = process.start_time_seconds;
@@ -152,5 +154,6 @@ void admin_free(struct admin *admin)
     door_free(admin->door);
     free((void *)admin->sources.workers);
     free((void *)admin->sources.turned_ms);
+    free((void *)admin->sources.apps);
     free(admin);
 }

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "edge/base/app_metrics.h"
 #include "edge/base/buffer.h"
 #include "edge/base/metrics.h"
 #include "edge/base/readiness.h"
@@ -26,11 +27,14 @@
 
 struct admin;
 
-/* What the answers are made of. All that is pointed to outlives the admin; the two arrays are copied. */
+/* What the answers are made of. All that is pointed to outlives the admin; the arrays are copied. */
 struct admin_sources {
     struct metrics *const *workers; /* worker_count of them; labelled worker="0", … */
     size_t worker_count;
     struct metrics *node; /* labelled worker="node"; the requests of the admin listener count there */
+    /* What each worker counts of apps; worker_count of them. NULL: is not said. */
+    const struct app_metrics_table *const *apps;
+    uint16_t port; /* of the first client listener, the label `port` of soketi's metrics */
     /* When each worker's loop last turned, in the time of clock_monotonic_ms(). NULL: is not said. */
     const atomic_uint_least64_t *const *turned_ms;
     /* False when the process had better be restarted. */

@@ -18,5 +18,8 @@ void admin_process_read(struct admin_process *process);
 int admin_health_print(const struct admin_sources *sources, uint64_t now_ms, struct buffer *body);
 int admin_readiness_print(const struct admin_sources *sources, struct buffer *body);
 
+/* A part of the metrics: what is counted of apps. */
+void admin_apps_print(const struct admin_sources *sources, const struct config *config, struct buffer *body);
+
 void admin_metrics_print(const struct admin_sources *sources, const struct config *config,
     const struct admin_process *process, uint64_t now_ms, struct buffer *body);

@@ -16,22 +16,23 @@ struct route {
     } access;
     void (*run)(struct api_call *call);
     void (*options)(struct api_call *call); /* NULL: says what is allowed */
+    bool publishes;                         /* its time is measured */
 };
 
 static const struct route routes[] = {
-    {"/apps/:/events", POST, FOR_APP, api_post_events, NULL},
-    {"/apps/:/batch_events", POST, FOR_APP, api_post_batch_events, NULL},
-    {"/apps/:/channels", GET, FOR_APP, api_get_channels, NULL},
-    {"/apps/:/channels/:", GET, FOR_APP, api_get_channel, NULL},
-    {"/apps/:/channels/:/users", GET, FOR_APP, api_get_channel_users, NULL},
+    {"/apps/:/events", POST, FOR_APP, api_post_events, NULL, true},
+    {"/apps/:/batch_events", POST, FOR_APP, api_post_batch_events, NULL, true},
+    {"/apps/:/channels", GET, FOR_APP, api_get_channels, NULL, false},
+    {"/apps/:/channels/:", GET, FOR_APP, api_get_channel, NULL, false},
+    {"/apps/:/channels/:/users", GET, FOR_APP, api_get_channel_users, NULL, false},
     /* A user's id may hold a '/', which SDKs send as it is. */
-    {"/apps/:/users/*/terminate_connections", POST, FOR_APP, api_post_terminate, NULL},
-    {"/users/*/terminate_connections", POST, FOR_KEY, api_post_terminate_by_key, NULL},
-    {"/app/:", GET, FOR_ALL, api_not_upgraded, NULL},
-    {"/healthz", GET, FOR_ALL, api_healthz, NULL},
-    {"/readyz", GET, FOR_ALL, api_readyz, NULL},
-    {"/", GET, FOR_DEMO, api_page, NULL},
-    {"/demo/auth", GET | POST, FOR_DEMO, api_demo_auth, api_demo_preflight},
+    {"/apps/:/users/*/terminate_connections", POST, FOR_APP, api_post_terminate, NULL, false},
+    {"/users/*/terminate_connections", POST, FOR_KEY, api_post_terminate_by_key, NULL, false},
+    {"/app/:", GET, FOR_ALL, api_not_upgraded, NULL, false},
+    {"/healthz", GET, FOR_ALL, api_healthz, NULL, false},
+    {"/readyz", GET, FOR_ALL, api_readyz, NULL, false},
+    {"/", GET, FOR_DEMO, api_page, NULL, false},
+    {"/demo/auth", GET | POST, FOR_DEMO, api_demo_auth, api_demo_preflight, false},
 };
 
 /* Where what a '*' stands for ends: so that what follows it in the pattern, text without variables, is the
@@ -124,6 +125,20 @@ static void answer_no_route(const struct http_request *request)
             "there is nothing at this path; the API is under /apps/{app_id}/, WebSockets under /app/{key}");
 }
 
+/* What the app asks, and is answered. */
+static void measure(const struct api_call *call, const struct route *route)
+{
+    struct worker *worker = call->worker;
+    if (!call->app)
+        return;
+    struct app_metrics *counts = app_metrics_of(&worker->apps, call->app->id);
+    metric_add(&counts->http_calls, 1);
+    metric_add(&counts->http_received_bytes, call->request->body_bytes);
+    http_exchange_measure(
+        call->request->exchange, &(struct http_meter){.body_bytes = &counts->http_sent_bytes,
+                                     .latency = route->publishes ? &worker->metrics.publish_latency : NULL});
+}
+
 static bool may_go_on(struct api_call *call, const struct route *route)
 {
     if (route->access == FOR_APP)
@@ -135,12 +150,14 @@ void api_request(void *worker, const struct http_request *request)
 {
     struct api_call call = {.worker = worker, .request = request};
     const struct route *route = find_route(&call);
-    if (!route)
+    if (!route) {
         answer_no_route(request);
-    else if (!(route->methods & method_bit(request->method)))
+    } else if (!(route->methods & method_bit(request->method))) {
         answer_other_method(&call, route);
-    else if (may_go_on(&call, route))
+    } else if (may_go_on(&call, route)) {
+        measure(&call, route);
         route->run(&call);
+    }
 }
 
 /* GET where WebSockets are, without the upgrade (RFC 9110, 15.5.22). */

@@ -2,6 +2,8 @@
  * admin listener reads all of them. Relaxed atomics: a scrape may be a moment old, never torn. */
 #pragma once
 
+#include "presence/latency.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -40,9 +42,20 @@ typedef atomic_uint_least64_t metric;
     X(channels, "rollcall_channels", "gauge", "Channels with a subscription on this edge.")                  \
     X(subscriptions, "rollcall_subscriptions", "gauge", "Subscriptions on this edge.")
 
+/* X(name, prometheus name, help) — histograms of durations, in seconds. */
+#define LATENCIES(X)                                                                                         \
+    X(publish_latency, "rollcall_publish_seconds", "From a request to publish, complete, to its answer.")    \
+    X(delivery_latency, "rollcall_delivery_seconds",                                                         \
+        "From an event's arrival at the node to its being written to all of the worker's subscribers.")      \
+    X(join_latency, "rollcall_join_seconds", "From a client's subscription to its answer.")                  \
+    X(loop_lag, "rollcall_loop_lag_seconds", "How late the thread's timer runs.")
+
 struct metrics {
 #define METRIC_FIELD(name, prometheus, type, help) metric name;
     METRICS(METRIC_FIELD)
+#define LATENCY_FIELD(name, prometheus, help) struct latency name;
+    LATENCIES(LATENCY_FIELD)
+#undef LATENCY_FIELD
 #undef METRIC_FIELD
 };
 
@@ -60,4 +73,13 @@ static inline void metric_set(metric *m, uint64_t value)
 static inline void metric_subtract(metric *m, uint64_t n)
 {
     atomic_store_explicit(m, atomic_load_explicit(m, memory_order_relaxed) - n, memory_order_relaxed);
+}
+
+/* A timer of every_ms has run; *last_us is when it last did (0: never). What it was late by goes into the histogram. */
+static inline void metrics_note_tick(struct metrics *metrics, uint64_t *last_us, uint32_t every_ms)
+{
+    uint64_t now_us = latency_now_us(), due_us = *last_us + (uint64_t)every_ms * 1000;
+    if (*last_us)
+        latency_add(&metrics->loop_lag, now_us > due_us ? now_us - due_us : 0);
+    *last_us = now_us;
 }

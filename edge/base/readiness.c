@@ -28,6 +28,11 @@ struct readiness_report readiness_read(const struct readiness *readiness)
     return report;
 }
 
+const char *readiness_name(enum readiness_reason reason)
+{
+    return names[reason];
+}
+
 static unsigned count(const struct readiness_report *report, bool tolerated)
 {
     unsigned found = 0;

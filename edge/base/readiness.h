@@ -40,5 +40,8 @@ void readiness_tolerate(struct readiness *readiness, enum readiness_reason reaso
 /* Any thread. */
 struct readiness_report readiness_read(const struct readiness *readiness);
 
+/* The reason as the JSON and the metrics name it. */
+const char *readiness_name(enum readiness_reason reason);
+
 /* Appends the JSON above, with a line feed. The status to send with it: 200 or 503. */
 int readiness_print(const struct readiness_report *report, struct buffer *body);

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include "edge/base/metrics.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +66,15 @@ void http_answer(struct http_exchange *exchange, const struct http_answer *answe
  */
 void http_answer_error(struct http_exchange *exchange, int status, const char *headers, const char *format,
     ...) __attribute__((format(printf, 4, 5)));
+
+/* What an answer of http_answer() is measured with. */
+struct http_meter {
+    metric *body_bytes;      /* its body is added, before it is sent */
+    struct latency *latency; /* NULL, or: the time from the call below to the answer */
+};
+
+/* Once, before the answer. What the meter points at outlives the exchange. */
+void http_exchange_measure(struct http_exchange *exchange, const struct http_meter *meter);
 
 /* For an answer that comes later: `gone(context)` is called if the client's connection ends before; the
  * exchange is not valid from then on. Without a watch the exchange stays valid until it is answered, and an

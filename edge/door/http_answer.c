@@ -175,9 +175,18 @@ static void give(struct http_connection *c, const struct http_answer *answer)
         http_connection_answered(c);
 }
 
+static void measure(const struct http_exchange *exchange, const struct http_answer *answer)
+{
+    if (exchange->meter.body_bytes)
+        metric_add(exchange->meter.body_bytes, answer->body_bytes);
+    if (exchange->meter.latency)
+        latency_add_since(exchange->meter.latency, exchange->began_us);
+}
+
 void http_answer(struct http_exchange *exchange, const struct http_answer *answer)
 {
     struct http_connection *c = connection_of(exchange);
+    measure(exchange, answer);
     if (c->state == HTTP_GONE)
         http_connection_bury(c);
     else
@@ -250,6 +259,13 @@ void http_connection_refuse(struct http_connection *c, const struct http_refusal
                 .body_bytes = body.length,
                 .close = true});
     buffer_deinit(&body);
+}
+
+void http_exchange_measure(struct http_exchange *exchange, const struct http_meter *meter)
+{
+    exchange->meter = *meter;
+    if (meter->latency)
+        exchange->began_us = latency_now_us();
 }
 
 void http_exchange_watch(struct http_exchange *exchange, void (*gone)(void *context), void *context)

@@ -37,6 +37,8 @@ struct http_exchange {
     void (*gone)(void *context);
     void (*taken)(void *context, size_t waiting_bytes);
     void *context;
+    struct http_meter meter;
+    uint64_t began_us; /* with meter.latency: in latency_now_us() */
 };
 
 /* A connection on its way from one door to another. */

@@ -28,6 +28,7 @@ static void on_end_of_turn(uv_prepare_t *handle)
 static void on_tick(uv_timer_t *timer)
 {
     struct node *node = timer->data;
+    metrics_note_tick(&node->metrics, &node->ticked_us, WHEEL_TICK_MS);
     wheel_run(&node->wheel, uv_now(node->loop));
 }
 

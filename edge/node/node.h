@@ -42,6 +42,7 @@ struct subscription {
     LIST_ENTRY(subscription) of_connection;
     struct channel *channel; /* once attached; with a reference */
     uint32_t index;          /* in channel->local[worker].subscribers */
+    uint64_t asked_us;       /* when the node was asked, in latency_now_us() */
     enum subscription_state {
         SUBSCRIPTION_PENDING, /* the node has not answered yet */
         SUBSCRIPTION_ACTIVE,

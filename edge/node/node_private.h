@@ -1,7 +1,8 @@
 /* The inside of the node, for the files of edge/node only.
  *
  *   node.c       the node's life
- *   fleet.c      the store that the configuration asks for; what is said of a fleet's
+ *   fleet.c      the store that the configuration asks for; leaving it
+ *   fleet_metrics.c  what is counted of a fleet's store
  *   blind.c      whether the shards of the fleet's store are in reach, for /readyz
  *   subscribe.c  subscriptions
  *   observe.c    what the store tells, on its way to the workers
@@ -57,6 +58,7 @@ struct node {
         char **words; /* what is said of each shard */
     } blind;
     struct metrics metrics;
+    uint64_t ticked_us; /* when the tick last ran, in latency_now_us(); 0: never */
 };
 
 /* A frame on its way to the subscribers that one worker has in one channel. */
@@ -65,6 +67,7 @@ struct delivery {
     struct channel *channel; /* with a reference */
     struct frame *frame;     /* with a reference */
     struct socket_id exclude;
+    uint64_t told_us; /* DELIVERY_EVENT: when the store told of it, in latency_now_us() */
     enum delivery_kind {
         DELIVERY_EVENT,
         DELIVERY_MEMBER,       /* like an event, but may wait a moment for more of its kind */

@@ -18,6 +18,7 @@ enum {
 static void broadcast(struct node *node, struct channel *channel, struct frame *frame,
     struct socket_id exclude, enum delivery_kind kind)
 {
+    uint64_t told_us = kind == DELIVERY_EVENT ? latency_now_us() : 0;
     for (unsigned w = 0; w < node->workers; w++) {
         if (channel->on_worker[w] == 0)
             continue;
@@ -29,6 +30,7 @@ static void broadcast(struct node *node, struct channel *channel, struct frame *
             .channel = channel_ref(channel),
             .frame = frame_ref(frame),
             .exclude = exclude,
+            .told_us = told_us,
             .kind = kind,
         };
         node_send(node, w, &delivery->mail);

@@ -24,6 +24,7 @@ void node_subscribe(struct node_port *port, struct subscription *subscription)
 {
     port->outstanding++;
     subscription->state = SUBSCRIPTION_PENDING;
+    subscription->asked_us = latency_now_us();
     post(port, &subscription->subscribe, node_on_subscribe);
 }
 
@@ -48,6 +49,7 @@ void port_on_answered(struct mail *mail, void *context)
         return;
     }
     subscription->state = SUBSCRIPTION_ACTIVE;
+    latency_add_since(&worker->metrics.join_latency, subscription->asked_us);
     channel_attach(subscription->channel, subscription->worker, subscription);
     connection_subscribed(subscription);
 }
@@ -103,6 +105,8 @@ void port_on_delivery(struct mail *mail, void *context)
         if (!same_socket(local->subscribers[i]->connection->id, delivery->exclude))
             deliver(delivery, local->subscribers[i]);
     }
+    if (delivery->kind == DELIVERY_EVENT)
+        latency_pile_add(&worker->deliveries, delivery->told_us);
     channel_unref(delivery->channel);
     frame_unref(delivery->frame);
     free(delivery);

@@ -23,6 +23,8 @@ struct connection *connection_new(struct worker *worker, const struct transport 
     connection->fd = fd;
     connection->app = admission->app;
     connection->key = admission->key;
+    connection->counts =
+        connection->app ? app_metrics_of(&worker->apps, connection->app->id) : &worker->apps.nobody;
     connection->protocol = admission->protocol;
     connection->seat = door_seat_keep(seat);
     connection->reason = STORE_CLOSED;
@@ -34,6 +36,8 @@ struct connection *connection_new(struct worker *worker, const struct transport 
     if (connection->app) {
         metric_add(&worker->metrics.connections, 1);
         metric_add(&worker->metrics.connections_opened, 1);
+        metric_add(&connection->counts->connected, 1);
+        metric_add(&connection->counts->connections, 1);
     }
     return connection;
 }
@@ -101,6 +105,8 @@ void connection_closed(struct connection *connection)
         connection_give_back(connection->app, worker);
         metric_subtract(&worker->metrics.connections, 1);
         metric_add(&worker->metrics.connections_closed, 1);
+        metric_subtract(&connection->counts->connected, 1);
+        metric_add(&connection->counts->disconnections, 1);
     }
     door_seat_leave(connection->seat);
     user_free(connection->user);

@@ -16,6 +16,7 @@
 #include "edge/pusher/outbox.h"
 #include "edge/pusher/user.h"
 
+struct app_metrics;
 struct worker;
 struct connection;
 
@@ -61,9 +62,10 @@ struct connection {
     const struct transport *transport;
     void *transport_data; /* the transport's own: for WebSocket the struct lws */
     struct worker *worker;
-    const struct app *app;     /* NULL while refused for want of one */
-    const struct app_key *key; /* the pair it came with */
-    struct user *user;         /* NULL until signed in */
+    const struct app *app;      /* NULL while refused for want of one */
+    struct app_metrics *counts; /* the worker's, of this app or of nobody; never NULL */
+    const struct app_key *key;  /* the pair it came with */
+    struct user *user;          /* NULL until signed in */
     uint64_t opened_ms;
     bool authorized;        /* has signed in, or has been let into a channel with a signature */
     struct door_seat *seat; /* its place under connections_per_address; left when it ends */

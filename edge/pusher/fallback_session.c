@@ -130,6 +130,8 @@ static void write_lines(struct fallback_session *session, const struct buffer *l
     struct metrics *metrics = &session->host->worker->metrics;
     metric_add(&metrics->socket_writes, 1);
     metric_add(&metrics->bytes_sent, lines->length);
+    if (session->connection)
+        metric_add(&session->connection->counts->sent_bytes, lines->length);
     receiver->waiting_bytes = http_stream_write(receiver->exchange, lines->bytes, lines->length);
     if (receiver->polls || is_full(receiver) || session->close_said)
         end_receiver(session);

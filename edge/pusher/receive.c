@@ -62,6 +62,8 @@ void connection_receive(struct connection *connection, const char *text, size_t 
     connection_heard(connection);
     metric_add(&metrics->messages_received, 1);
     metric_add(&metrics->bytes_received, length);
+    metric_add(&connection->counts->messages_received, 1);
+    metric_add(&connection->counts->received_bytes, length);
     if (!within_rate(connection))
         return;
     int error = message_read(&message, text, length, &why);

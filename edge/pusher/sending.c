@@ -121,6 +121,7 @@ static bool put(struct connection *connection, struct frame *frame)
         return false;
     outbox_push(&connection->outbox, frame);
     metric_add(&connection->worker->metrics.frames_sent, 1);
+    metric_add(&connection->counts->messages_sent, 1);
     if (connection->blocked || connection->outbox.bytes > connection->worker->config->edge.outbox_bytes)
         apply_limits(connection);
     return connection->state == CONNECTION_OPEN && !connection->blocked;

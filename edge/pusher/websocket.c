@@ -121,23 +121,28 @@ static bool hand_over_rest(struct connection *connection, size_t sent)
     return written;
 }
 
+static void count_bytes(struct connection *connection, size_t bytes)
+{
+    metric_add(&connection->worker->metrics.bytes_sent, bytes);
+    metric_add(&connection->counts->sent_bytes, bytes);
+}
+
 /* One write. Returns the bytes that went, or -1 when the socket is dead; *blocked: the client takes no more.
  */
 static ssize_t write_once(struct connection *connection, bool *blocked)
 {
     struct iovec pieces[JOINED_FRAMES_MAX];
-    struct metrics *metrics = &connection->worker->metrics;
     size_t total;
     size_t count = gather(&connection->outbox, pieces, &total);
     ssize_t sent = send_pieces(connection->fd, pieces, count);
-    metric_add(&metrics->socket_writes, 1);
+    metric_add(&connection->worker->metrics.socket_writes, 1);
     if (sent < 0)
         return -1;
-    metric_add(&metrics->bytes_sent, (size_t)sent);
+    count_bytes(connection, (size_t)sent);
     size_t begun = drop_sent(&connection->outbox, (size_t)sent);
     *blocked = (size_t)sent < total;
     if (begun > 0) {
-        metric_add(&metrics->bytes_sent, frame_wire_bytes(outbox_at(&connection->outbox, 0)) - begun);
+        count_bytes(connection, frame_wire_bytes(outbox_at(&connection->outbox, 0)) - begun);
         if (!hand_over_rest(connection, begun))
             return -1;
     }

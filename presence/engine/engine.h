@@ -89,7 +89,8 @@ struct engine_options {
 struct engine_counters {
     uint64_t commands, batches, asserts, gaps, replays, hellos, new_timelines, heartbeats, clock_stalls;
     uint64_t reaps, facts_drained, losses, reads, resyncs, scrubs, scrub_divergences, bus_resets, resets;
-    uint64_t timeouts, degraded_answers, published, published_locally, echoes_dropped, deltas, full;
+    uint64_t out_of_memory, timeouts, degraded_answers, published, published_locally, echoes_dropped, deltas,
+        full;
 };
 
 enum engine_partition_state { PARTITION_DOWN, PARTITION_GREETING, PARTITION_READY, PARTITION_REFUSED };

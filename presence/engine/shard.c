@@ -102,8 +102,10 @@ static enum answer on_error(struct command *command, const struct reply *reply)
     size_t length = reply->bytes < sizeof text ? reply->bytes : sizeof text - 1;
     memcpy(text, reply->text, length);
     text[length] = '\0';
-    if (begins(reply, "OOM"))
+    if (begins(reply, "OOM")) {
+        engine->counters.out_of_memory++;
         return ANSWER_OOM;
+    }
     if (begins_one(reply, lost)) {
         shard_reset(command->shard, text);
         return ANSWER_NONE;

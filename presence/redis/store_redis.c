@@ -17,12 +17,24 @@ enum {
     OPEN_MS = 3000,
     RETRY_MS = 200,
     QUARANTINE_MS = 2000,
+    BEAT_LOST_US = 10000000, /* longer than any bus takes that is not given up (twice H, by default 5 s) */
 };
 
 struct link_of {
     struct store_redis *store;
     unsigned shard;
     struct shard_link *link;
+    bool up;
+    uint64_t alarms;
+    struct latency_queue in_flight; /* commands */
+    struct latency commands, bus;
+    /* Of our heartbeats' beats, which come back over the bus in the order in which they were sent, one is timed at a
+     * time: the first that is sent while none is under way. */
+    struct {
+        uint64_t began_us; /* 0: none is timed */
+        unsigned under_way;
+        char topic[160];
+    } beat;
 };
 
 /* The engine is the store; this is what stands behind it. */
@@ -64,10 +76,38 @@ static uint64_t random_number(void *context)
     return number;
 }
 
+/* The topic of the beat is the first argument behind the caller's four (keys_and_scripts.h). */
+static void note_heartbeat(struct link_of *of, const struct engine_request *request)
+{
+    enum { TOPIC = 4 };
+    if (request->argc <= request->keys + TOPIC)
+        return;
+    snprintf(of->beat.topic, sizeof of->beat.topic, "%s", request->argv[request->keys + TOPIC]);
+    uint64_t now_us = latency_now_us();
+    bool is_lost = of->beat.began_us && now_us - of->beat.began_us > BEAT_LOST_US;
+    if (of->beat.under_way == 0 || is_lost) {
+        of->beat.began_us = now_us;
+        of->beat.under_way = 0;
+    }
+    of->beat.under_way++;
+}
+
+static void note_beat(struct link_of *of)
+{
+    if (of->beat.began_us)
+        latency_add_since(&of->bus, of->beat.began_us);
+    of->beat.began_us = 0;
+    of->beat.under_way -= of->beat.under_way > 0;
+}
+
 static void send_request(void *context, unsigned shard, const struct engine_request *request)
 {
     struct store_redis *store = context;
-    shard_link_send(store->links[shard].link, request);
+    struct link_of *of = &store->links[shard];
+    latency_queue_begin(&of->in_flight);
+    if (request->script == SCRIPT_HEARTBEAT)
+        note_heartbeat(of, request);
+    shard_link_send(of->link, request);
 }
 
 static void subscribe(void *context, unsigned shard, const char *topic)
@@ -82,10 +122,18 @@ static void unsubscribe(void *context, unsigned shard, const char *topic)
     shard_link_unsubscribe(store->links[shard].link, topic);
 }
 
+static void forget(struct link_of *of)
+{
+    of->up = false;
+    latency_queue_forget(&of->in_flight);
+    of->beat.began_us = of->beat.under_way = 0;
+}
+
 static void reset(void *context, unsigned shard, const char *why)
 {
     struct store_redis *store = context;
     (void)why; /* the engine has said it */
+    forget(&store->links[shard]);
     shard_link_reset(store->links[shard].link, false);
 }
 
@@ -93,6 +141,8 @@ static void quarantine(void *context, unsigned shard, const char *why)
 {
     struct store_redis *store = context;
     (void)why;
+    forget(&store->links[shard]);
+    store->links[shard].alarms++;
     shard_link_reset(store->links[shard].link, true);
 }
 
@@ -121,18 +171,21 @@ static void log_line(void *context, enum engine_level level, const char *event, 
 static void on_up(void *context)
 {
     struct link_of *of = context;
+    of->up = true;
     engine_shard_up(of->store->engine, of->shard);
 }
 
 static void on_down(void *context, const char *why)
 {
     struct link_of *of = context;
+    forget(of);
     engine_shard_down(of->store->engine, of->shard, why);
 }
 
 static void on_reply(void *context, const struct reply *reply)
 {
     struct link_of *of = context;
+    latency_queue_end(&of->in_flight, &of->commands);
     engine_reply(of->store->engine, of->shard, reply);
 }
 
@@ -157,12 +210,15 @@ static void on_bus_subscribed(void *context, const char *topic)
 static void on_bus_message(void *context, const char *topic, const char *message, size_t bytes)
 {
     struct link_of *of = context;
+    if (strcmp(topic, of->beat.topic) == 0)
+        note_beat(of);
     engine_bus_message(of->store->engine, of->shard, topic, message, bytes);
 }
 
 static void on_alarm(void *context, const char *text)
 {
     struct link_of *of = context;
+    of->alarms++;
     log_line(of->store, ENGINE_ALARM, "redis.master", text);
 }
 
@@ -189,6 +245,8 @@ static void on_tick(uv_timer_t *timer)
 static void on_tick_closed(uv_handle_t *handle)
 {
     struct store_redis *store = handle->data;
+    for (unsigned i = 0; i < store->link_count; i++)
+        latency_queue_deinit(&store->links[i].in_flight);
     free(store->links);
     free(store);
 }
@@ -210,6 +268,18 @@ static void free_store(struct store *face)
 struct engine *store_redis_engine(struct store *face)
 {
     return behind(face)->engine;
+}
+
+void store_redis_shard_status(struct store *face, unsigned shard, struct store_redis_shard_status *status)
+{
+    const struct link_of *of = &behind(face)->links[shard];
+    *status = (struct store_redis_shard_status){
+        .up = of->up,
+        .confirmed = shard_link_confirmed(of->link),
+        .alarms = of->alarms,
+        .commands = &of->commands,
+        .bus = &of->bus,
+    };
 }
 
 static bool is_under_sentinel(const struct store_redis_shard *shard)
@@ -356,7 +426,7 @@ static void make_link(struct store_redis *store, unsigned shard, const struct st
         .retry_ms = RETRY_MS,
         .quarantine_ms = QUARANTINE_MS,
     };
-    store->links[shard] = (struct link_of){store, shard, NULL};
+    store->links[shard] = (struct link_of){.store = store, .shard = shard};
     store->links[shard].link = shard_link_new(store->loop, &options, &events, &store->links[shard]);
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "presence/engine/engine.h"
+#include "presence/latency.h"
 #include "presence/redis/finder_sentinel.h"
 #include "presence/store.h"
 
@@ -47,3 +48,13 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
 
 /* Of a store made by store_redis_new(): for metrics, /readyz, retiring, tests. */
 struct engine *store_redis_engine(struct store *store);
+
+/* How it stands with one shard; for metrics. */
+struct store_redis_shard_status {
+    bool up;         /* its command connection is open to an instance that proved to be a master */
+    bool confirmed;  /* a majority of the Sentinels has named that one lately, or its address is fixed */
+    uint64_t alarms; /* lines that people had to see to: wrong instances, wrong or missing Sentinels */
+    const struct latency *commands; /* from sending a command to its reply */
+    const struct latency *bus;      /* from sending a heartbeat to hearing its beat on the bus */
+};
+void store_redis_shard_status(struct store *store, unsigned shard, struct store_redis_shard_status *status);

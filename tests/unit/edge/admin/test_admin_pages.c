@@ -27,7 +27,11 @@ static bool alive(void *context)
 
 static struct metrics *const workers[] = {&first, &second};
 static const atomic_uint_least64_t *const turns[] = {&turned[0], &turned[1]};
+static struct app_metrics_table counted[2];
+static const struct app_metrics_table *const tables[] = {&counted[0], &counted[1]};
 static const struct admin_sources sources = {
+    .apps = tables,
+    .port = 6001,
     .workers = workers,
     .worker_count = 2,
     .node = &node,
@@ -141,6 +145,52 @@ static void test_the_process(void **state)
     free(text);
 }
 
+static void test_apps_under_soketis_names(void **state)
+{
+    (void)state;
+    app_metrics_of(&counted[0], "1234")->connected = 2;
+    app_metrics_of(&counted[1], "1234")->connected = 3;
+    app_metrics_of(&counted[1], "gone")->messages_sent = 7; /* not in the configuration any more */
+    char *text = metrics_text(&(struct admin_process){0});
+    assert_non_null(strstr(text, "# TYPE soketi_connected gauge\n"
+                                 "soketi_connected{app_id=\"1234\",port=\"6001\"} 5\n"
+                                 "soketi_connected{app_id=\"a\\\"b\\\\c\\nd\",port=\"6001\"} 0\n"
+                                 "soketi_connected{app_id=\"gone\",port=\"6001\"} 0\n# HELP "));
+    assert_non_null(strstr(text, "\nsoketi_ws_messages_sent_total{app_id=\"gone\",port=\"6001\"} 7\n"));
+    free(text);
+    app_metrics_deinit(&counted[0]);
+    app_metrics_deinit(&counted[1]);
+}
+
+static void test_histograms(void **state)
+{
+    (void)state;
+    latency_add(&second.join_latency, 50);
+    latency_add(&second.join_latency, 51);
+    latency_add(&second.join_latency, 20000000);
+    char *text = metrics_text(&(struct admin_process){0});
+    assert_non_null(strstr(text, "# TYPE rollcall_join_seconds histogram\n"
+                                 "rollcall_join_seconds_bucket{worker=\"0\",le=\"5e-05\"} 0\n"));
+    assert_non_null(strstr(text, "rollcall_join_seconds_bucket{worker=\"1\",le=\"5e-05\"} 1\n"
+                                 "rollcall_join_seconds_bucket{worker=\"1\",le=\"0.0001\"} 2\n"));
+    assert_non_null(strstr(text, "rollcall_join_seconds_bucket{worker=\"1\",le=\"10\"} 2\n"
+                                 "rollcall_join_seconds_bucket{worker=\"1\",le=\"+Inf\"} 3\n"
+                                 "rollcall_join_seconds_sum{worker=\"1\"} 20.000101\n"
+                                 "rollcall_join_seconds_count{worker=\"1\"} 3\n"));
+    free(text);
+}
+
+static void test_reasons_as_metrics(void **state)
+{
+    (void)state;
+    readiness_set(&readiness, READINESS_OVERLOADED, "full");
+    char *text = metrics_text(&(struct admin_process){0});
+    readiness_set(&readiness, READINESS_OVERLOADED, NULL);
+    assert_non_null(strstr(text, "\nrollcall_unready{reason=\"draining\"} 0\n"
+                                 "rollcall_unready{reason=\"overloaded\"} 1\n"));
+    free(text);
+}
+
 /* Reads the text as a scraper does: each name once, HELP then TYPE then its samples, values that are numbers.
  */
 static void test_the_format(void **state)
@@ -161,13 +211,15 @@ static void test_the_format(void **state)
             assert_int_equal(sscanf(line, "# TYPE %127s %15s", name, type), 2);
             assert_string_equal(name, family);
             bool counter = strcmp(type, "counter") == 0;
-            assert_true(counter || strcmp(type, "gauge") == 0);
+            assert_true(counter || strcmp(type, "gauge") == 0 || strcmp(type, "histogram") == 0);
+            if (strncmp(name, "soketi_", 7) == 0)
+                continue; /* their counters of bytes have no _total */
             bool total = strlen(name) > 6 && strcmp(name + strlen(name) - 6, "_total") == 0;
             assert_int_equal(counter, total);
             continue;
         }
         assert_int_equal(strncmp(line, family, strlen(family)), 0);
-        assert_non_null(strchr(" {", line[strlen(family)]));
+        assert_non_null(strchr(" {_", line[strlen(family)]));
         char *value = strrchr(line, ' '), *end;
         strtod(value + 1, &end);
         assert_true(end > value + 1 && *end == '\0');
@@ -197,6 +249,9 @@ int main(void)
         cmocka_unit_test(test_health),
         cmocka_unit_test(test_readiness),
         cmocka_unit_test(test_counters_of_all_threads),
+        cmocka_unit_test(test_apps_under_soketis_names),
+        cmocka_unit_test(test_histograms),
+        cmocka_unit_test(test_reasons_as_metrics),
         cmocka_unit_test(test_the_process),
         cmocka_unit_test(test_the_format),
         cmocka_unit_test(test_what_the_kernel_says),

@@ -105,6 +105,14 @@ void http_answer_error(struct http_exchange *of, int status, const char *headers
     keep_answer(status, NULL, headers, words, (size_t)length);
 }
 
+static struct http_meter meter;
+
+void http_exchange_measure(struct http_exchange *of, const struct http_meter *with)
+{
+    assert_ptr_equal(of, &exchange);
+    meter = *with;
+}
+
 static bool has_room;
 static struct publish *published; /* by the request under test; NULL: nothing */
 static struct query *asked;
@@ -184,6 +192,8 @@ static inline int stop(void **state)
     assert_null(asked);
     free(exchange.body);
     exchange = (struct http_exchange){0};
+    meter = (struct http_meter){0};
+    app_metrics_deinit(&worker.apps);
     return 0;
 }
 
