@@ -21,7 +21,7 @@ struct process {
     struct worker *workers;
     unsigned worker_count;
     uint16_t port; /* of the first listener that has one; 0: none has */
-    struct { /* process_leave.c */
+    struct {       /* process_leave.c */
         enum process_leaving { PROCESS_SERVES, PROCESS_WARNS, PROCESS_DRAINS } state;
         uv_timer_t timer;
         struct finished_mail {
