@@ -116,6 +116,7 @@ int main(int argc, char **argv)
     if (config_load(arguments.config_path, &config, stderr) != 0)
         return EXIT_CONFIG;
     if (arguments.check) {
+        fputs(config->warnings, stderr);
         printf("%s: good\n", arguments.config_path);
         status = 0;
     } else if (arguments.tool) {

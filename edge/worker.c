@@ -104,7 +104,7 @@ static bool all_sockets_arrived(const struct worker *worker)
 static bool all_given_back(const struct worker *worker)
 {
     return worker->connection_count == 0 && worker->node.outstanding == 0 && all_sockets_arrived(worker) &&
-           door_connections(worker->door) == 0;
+           door_connections(worker->door) == 0 && websocket_host_unsent(worker->websockets) == 0;
 }
 
 /* How many connections should be left by now, so that the closes are spread evenly. */

@@ -130,6 +130,7 @@ void admin_metrics_print(const struct admin_sources *sources, const struct confi
         print_row(sources, &rows[i], body);
     print_latencies(sources, body);
     print_readiness(sources, body);
+    admin_tls_print(sources, config, body);
     print_loops(sources, now_ms, body);
     print_apps(config, body);
     admin_apps_print(sources, config, body);

@@ -21,5 +21,8 @@ int admin_readiness_print(const struct admin_sources *sources, struct buffer *bo
 /* A part of the metrics: what is counted of apps. */
 void admin_apps_print(const struct admin_sources *sources, const struct config *config, struct buffer *body);
 
+/* Another: handshakes that failed, and when certificates expire. */
+void admin_tls_print(const struct admin_sources *sources, const struct config *config, struct buffer *body);
+
 void admin_metrics_print(const struct admin_sources *sources, const struct config *config,
     const struct admin_process *process, uint64_t now_ms, struct buffer *body);

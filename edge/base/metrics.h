@@ -33,6 +33,7 @@ typedef atomic_uint_least64_t metric;
     X(pong_timeouts, "rollcall_pong_timeouts_total", "counter", "Connections closed because no pong came.")  \
     X(http_requests, "rollcall_http_requests_total", "counter", "HTTP requests answered.")                   \
     X(http_errors, "rollcall_http_errors_total", "counter", "HTTP requests answered with 4xx or 5xx.")       \
+    X(tls_handshakes, "rollcall_tls_handshakes_total", "counter", "TLS handshakes done.")                    \
     X(http_malformed, "rollcall_http_malformed_total", "counter", "Heads and bodies that were not HTTP.")    \
     X(publisher_clock_skew_seconds, "rollcall_publisher_clock_skew_seconds", "gauge",                        \
         "Largest difference between a publisher's clock and ours in the last minutes; over 600 is refused.") \
@@ -50,6 +51,9 @@ typedef atomic_uint_least64_t metric;
     X(join_latency, "rollcall_join_seconds", "From a client's subscription to its answer.")                  \
     X(loop_lag, "rollcall_loop_lag_seconds", "How late the thread's timer runs.")
 
+/* Why TLS handshakes failed: one for each of TLS_FAILURES in edge/tls/session.h. */
+enum { METRICS_TLS_FAILURES = 7 };
+
 struct metrics {
 #define METRIC_FIELD(name, prometheus, type, help) metric name;
     METRICS(METRIC_FIELD)
@@ -57,6 +61,7 @@ struct metrics {
     LATENCIES(LATENCY_FIELD)
 #undef LATENCY_FIELD
 #undef METRIC_FIELD
+    metric tls_failures[METRICS_TLS_FAILURES];
 };
 
 static inline void metric_add(metric *m, uint64_t n)

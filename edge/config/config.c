@@ -15,9 +15,11 @@ void config_free(struct config *config)
     if (!config)
         return;
     config_index_free(config->index);
+    config_release_tls(config);
     for (size_t i = 0; i < config->app_count; i++)
         free(config->apps[i].counters);
     config_release(config_table, config);
+    free(config->warnings);
     free(config);
 }
 
@@ -32,6 +34,10 @@ static struct config *read_whole(struct config_reading *reading, json_t *root)
     config_complete(reading, config);
     config->index = config_index_new(config);
     config_check(reading, config);
+    config_check_tls(reading, config);
+    buffer_add(&reading->warnings, "", 1);
+    config->warnings = reading->warnings.bytes;
+    reading->warnings = (struct buffer){0};
     return config;
 }
 

@@ -13,10 +13,22 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct tls_server;
+
+struct config_certificate { /* files, as written */
+    char *certificate, *key;
+};
+
 struct config_listen {
     char *address; /* IPv4 or IPv6 literal, or "unix:/path" */
     uint16_t port; /* 0: a free one, said in the log; ignored for unix sockets */
     bool proxy_protocol;
+    struct {
+        struct config_certificate *certificates;
+        size_t certificate_count;  /* 0: no TLS */
+        int min_version;           /* enum tls_version */
+        struct tls_server *server; /* NULL: no TLS. Sessions keep references of their own */
+    } tls;
 };
 
 struct config_limits { /* 0 is unlimited */
@@ -173,6 +185,7 @@ struct config {
     char *include;    /* as written; the apps of its files are in the list below */
     struct app *apps; /* those of the file, then those of the included files in the order of their names */
     size_t app_count;
+    char *warnings; /* lines about what is odd but accepted, like those of config_load(); "": nothing is */
     struct config_index *index; /* private to config_index.c */
 };
 

@@ -9,12 +9,18 @@
 
 enum { TEXT_BYTES_SHOWN = 40, NAME_BYTES_COMPARED = 64 };
 
-/* Takes the words over. */
-static void keep(struct config_reading *reading, size_t file, unsigned line, struct buffer *words)
+/* Names of files and variables are shown as they are: keep it one line. */
+static void keep_in_line(struct buffer *words)
 {
     for (char *c = words->bytes; c < words->bytes + words->length; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?'; /* names of files and variables are shown as they are: keep it one line */
+            *c = '?';
+}
+
+/* Takes the words over. */
+static void keep(struct config_reading *reading, size_t file, unsigned line, struct buffer *words)
+{
+    keep_in_line(words);
     buffer_add(words, "", 1);
     size_t order = reading->problem_count++;
     reading->problems[order] =
@@ -48,6 +54,23 @@ void config_complain(
     size_t file = config_place_file(place);
     const struct config_file *text = &reading->files[file];
     keep(reading, file, config_place_line(place, text->text, text->length), &words);
+}
+
+void config_warn(struct config_reading *reading, const struct config_place *place, const char *format, ...)
+{
+    struct buffer words = {0};
+    const struct config_file *text = &reading->files[config_place_file(place)];
+    buffer_printf(&words, "%s:%u: ", text->name, config_place_line(place, text->text, text->length));
+    config_place_print(place, &words);
+    buffer_add_string(&words, ": ");
+    va_list arguments;
+    va_start(arguments, format);
+    add_words(&words, format, arguments);
+    va_end(arguments);
+    keep_in_line(&words);
+    buffer_add(&reading->warnings, words.bytes, words.length);
+    buffer_add_string(&reading->warnings, "\n");
+    buffer_deinit(&words);
 }
 
 void config_complain_at(struct config_reading *reading, size_t file, unsigned line, const char *format, ...)

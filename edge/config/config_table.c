@@ -3,6 +3,7 @@
 #include "edge/config/config_table_parts.h"
 
 #include "edge/base/log.h"
+#include "edge/tls/server.h"
 
 #define EDGE(member) AT(struct config, edge.member)
 
@@ -13,6 +14,45 @@ static const char *const level_names[] = {[LOG_LEVEL_DEBUG] = "debug",
     NULL};
 static const char *const format_names[] = {
     [LOG_FORMAT_AUTO] = "auto", [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL};
+
+static const char *const version_names[] = {[TLS_VERSION_1_2] = "1.2", [TLS_VERSION_1_3] = "1.3", NULL};
+
+static const struct config_key certificate_keys[] = {
+    {.name = "certificate",
+        .type = CONFIG_TEXT,
+        AT(struct config_certificate, certificate),
+        .min = 1,
+        .max = 4095,
+        .required = true,
+        .sentence = "A PEM file: the certificate, then the chain to its authority (fullchain.pem). Relative "
+                    "paths begin in the folder of this file."},
+    {.name = "key",
+        .type = CONFIG_TEXT,
+        AT(struct config_certificate, key),
+        .min = 1,
+        .max = 4095,
+        .required = true,
+        .sentence = "A PEM file with its private key, without a passphrase."},
+    {0},
+};
+
+static const struct config_key tls_keys[] = {
+    {.name = "certificates",
+        .type = CONFIG_LIST,
+        ITEMS(struct config_listen, tls.certificates, tls.certificate_count, struct config_certificate),
+        .min = 1,
+        .max = 256,
+        .required = true,
+        .keys = certificate_keys,
+        .sentence = "A client gets the first one that is for the name it asks for, else the first of all."},
+    {.name = "min_version",
+        .type = CONFIG_CHOICE,
+        AT(struct config_listen, tls.min_version),
+        .text = "1.2",
+        .choices = version_names,
+        .sentence = "The oldest version of TLS that is spoken."},
+    {0},
+};
 
 static const struct config_key listen_keys[] = {
     {.name = "address",
@@ -37,6 +77,12 @@ static const struct config_key listen_keys[] = {
         .sentence =
             "Connections begin with a PROXY header (version 1 or 2) of a balancer. Only for listeners that "
             "nobody but the balancer reaches: whoever sends the header chooses his address."},
+    {.name = "tls",
+        .type = CONFIG_OBJECT,
+        .optional = true,
+        .keys = tls_keys,
+        .sentence = "Speak TLS here (https:// and wss://), for edges without a balancer that does. Costs two "
+                    "more descriptors and some 30 KiB a connection."},
     {0},
 };
 

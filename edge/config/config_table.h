@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-struct buffer;
+#include "edge/base/buffer.h"
 
 enum config_type {
     CONFIG_NUMBER = 1, /* whole; an unsigned field of 2, 4 or 8 bytes */
@@ -104,6 +104,7 @@ struct config_reading {
     struct config_file *files;
     size_t file_count;
     struct config_app_place *app_places; /* of each app of the configuration */
+    struct buffer warnings;              /* lines, in the order of their finding */
     size_t problem_count;
     struct config_problem problems[CONFIG_PROBLEMS_MAX];
 };
@@ -136,7 +137,11 @@ void config_include(struct config_reading *reading, struct config *config);
 void config_complain(struct config_reading *reading, const struct config_place *place, const char *format,
     ...) __attribute__((format(printf, 3, 4)));
 
-/* The same about a line of a file, for what stands nowhere else. */
+/* The same about what is accepted all the same. */
+void config_warn(struct config_reading *reading, const struct config_place *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same as config_complain() about a line of a file, for what stands nowhere else. */
 void config_complain_at(struct config_reading *reading, size_t file, unsigned line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -182,6 +187,10 @@ void config_index_free(struct config_index *index);
 
 /* Complains of what is wrong between keys. The index must be there. */
 void config_check(struct config_reading *reading, const struct config *config);
+
+/* Reads the certificates of the listeners, makes their servers, and complains and warns of what is wrong with them. */
+void config_check_tls(struct config_reading *reading, struct config *config);
+void config_release_tls(struct config *config);
 void config_check_redis(struct config_reading *reading, const struct config *config); /* a part of it */
 
 bool config_is_unix(const char *address);

@@ -100,7 +100,7 @@ static void take_in(struct door_listener *listener, int fd, const struct sockadd
         close(fd);
         return;
     }
-    http_connection_open(door, fd, &address, seat, listener->proxy_protocol);
+    http_connection_open(listener, fd, &address, seat);
 }
 
 /* Errors of one connection that died in the backlog, which accept() passes on (accept(2), "Error handling"); EINVAL is
@@ -144,6 +144,7 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct door_listener *listener = CONTAINER_OF((uv_poll_t *)handle, struct door_listener, poll);
     struct door *door = listener->door;
+    tls_server_unref(listener->tls);
     free(listener);
     door_handle_closed(door);
 }
@@ -168,6 +169,7 @@ int door_add_listener(struct door *door, int fd, const struct config_listen *lis
     listener->door = door;
     listener->fd = fd;
     listener->proxy_protocol = listen_at->proxy_protocol;
+    listener->tls = tls_server_ref(listen_at->tls.server);
     listener->is_unix = strncmp(listen_at->address, "unix:", 5) == 0;
     door->handles++;
     LIST_INSERT_HEAD(&door->listeners, listener, entry);

@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 struct http_connection;
+struct tls_server;
 
 TAILQ_HEAD(http_connection_queue, http_connection);
 LIST_HEAD(http_connection_list, http_connection);
@@ -17,6 +18,7 @@ struct door_listener {
     int fd;
     bool proxy_protocol;
     bool is_unix;
+    struct tls_server *tls; /* referenced; NULL: plain */
     LIST_ENTRY(door_listener) entry;
 };
 

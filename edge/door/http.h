@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct door_seat;
+struct tls_session;
 
 enum { HTTP_HEADERS_MAX = 64 };
 
@@ -39,8 +40,10 @@ struct http_request {
     size_t header_count;
     const char *body;
     size_t body_bytes;
-    char peer[64];          /* the client's address in words, from the socket or from the PROXY header */
-    bool secure;            /* the client spoke TLS, as far as is known */
+    char peer[64]; /* the client's address in words, from the socket or from the PROXY header */
+    bool secure;   /* the client spoke TLS, as far as is known */
+    struct tls_session
+        *tls; /* for an upgrade handler: what the socket speaks, its own with it; NULL: no TLS */
     struct door_seat *seat; /* for an upgrade handler, see door_seat_keep(); NULL while no limit is on */
 };
 

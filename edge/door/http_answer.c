@@ -2,7 +2,6 @@
 #include "edge/base/container.h"
 #include "edge/door/http_connection.h"
 
-#include <errno.h>
 #include <http_parser.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,23 +48,13 @@ static void keep_rest(struct http_connection *c, const struct pieces *pieces, si
     }
 }
 
-static ssize_t send_now(struct http_connection *c, struct pieces *pieces)
-{
-    struct msghdr message = {.msg_iov = pieces->iov, .msg_iovlen = pieces->count};
-    ssize_t sent;
-    do {
-        sent = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (sent < 0 && errno == EINTR);
-    return sent;
-}
-
 /* Sends the pieces behind what already waits. False if the connection ended by it, which a stream's does
  * later. */
 static bool send_pieces(struct http_connection *c, struct pieces *pieces)
 {
     size_t waiting = http_connection_waiting_bytes(c);
-    ssize_t sent = waiting || pieces->count == 0 ? 0 : send_now(c, pieces);
-    if (sent < 0 && errno != EAGAIN && errno != ENOBUFS) {
+    ssize_t sent = waiting || pieces->count == 0 ? 0 : http_connection_send(c, pieces->iov, pieces->count);
+    if (sent < 0) {
         if (c->state == HTTP_STREAMS) {
             /* Not now: whoever writes a stream should not be told that it is gone from within. */
             http_connection_end_soon(c);
@@ -83,13 +72,13 @@ static bool send_pieces(struct http_connection *c, struct pieces *pieces)
 bool http_connection_flush(struct http_connection *c)
 {
     struct pieces pieces = {.count = 0};
-    if (http_connection_waiting_bytes(c) == 0)
+    size_t waiting = http_connection_waiting_bytes(c);
+    if (waiting == 0)
         return true;
-    add_piece(&pieces, c->out.bytes + c->out_sent, http_connection_waiting_bytes(c));
-    ssize_t sent = send_now(c, &pieces);
+    if (c->out.length > 0)
+        add_piece(&pieces, c->out.bytes + c->out_sent, c->out.length - c->out_sent);
+    ssize_t sent = http_connection_send(c, pieces.iov, pieces.count);
     if (sent < 0) {
-        if (errno == EAGAIN || errno == ENOBUFS)
-            return true;
         http_connection_end(c);
         return false;
     }
@@ -98,7 +87,7 @@ bool http_connection_flush(struct http_connection *c)
         buffer_deinit(&c->out);
         c->out_sent = 0;
         wheel_cancel(&c->deadline);
-    } else if (sent > 0) {
+    } else if (sent > 0 || http_connection_waiting_bytes(c) < waiting) {
         http_connection_set_deadline(c, c->door->config->edge.outbox_stall_ms);
     }
     return true;

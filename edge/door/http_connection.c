@@ -55,6 +55,14 @@ void http_connection_detach(struct http_connection *c)
     c->out_sent = 0;
 }
 
+static void end_tls(struct http_connection *c)
+{
+    if (c->tls)
+        tls_session_say_end(c->tls);
+    tls_session_free(c->tls);
+    c->tls = NULL;
+}
+
 void http_connection_end(struct http_connection *c)
 {
     if (c->state == HTTP_GONE)
@@ -62,6 +70,7 @@ void http_connection_end(struct http_connection *c)
     bool is_due = c->state == HTTP_ANSWER_DUE || c->state == HTTP_STREAMS;
     struct http_exchange exchange = c->exchange;
     http_connection_detach(c);
+    end_tls(c);
     close(c->fd);
     c->fd = -1;
     door_seat_leave(c->seat);
@@ -78,6 +87,8 @@ void http_connection_reset(struct http_connection *c)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    tls_session_free(c->tls); /* without a goodbye */
+    c->tls = NULL;
     http_connection_end(c);
 }
 
@@ -100,7 +111,8 @@ void http_connections_end_idle(struct door *door)
     struct http_connection *next;
     for (struct http_connection *c = LIST_FIRST(&door->open); c; c = next) {
         next = LIST_NEXT(c, entry);
-        if (c->state == HTTP_READS_HEAD && c->in.length == 0 && !c->is_ready && !is_new(c))
+        bool is_silent = c->state == HTTP_READS_HEAD && c->in.length == 0 && !c->is_ready;
+        if ((is_silent || c->state == HTTP_SHAKES_HANDS) && !is_new(c))
             http_connection_end(c);
     }
 }
@@ -148,6 +160,10 @@ static void on_deadline(struct wheel_timer *timer, uint64_t now_ms)
         log_info("http.slow_reader", "a client does not read its answer: reset");
         http_connection_reset(c);
         break;
+    case HTTP_SHAKES_HANDS:
+        http_connection_handshake_failed(c, TLS_FAILURE_TIMEOUT, NULL);
+        http_connection_end(c);
+        break;
     case HTTP_READS_PROXY:
     case HTTP_LINGERS:
         http_connection_end(c);
@@ -179,6 +195,8 @@ void http_connection_end_soon(struct http_connection *c)
 }
 
 /* ---- reading ---- */
+
+static void read_some(struct http_connection *c);
 
 static void keep_unused(struct http_connection *c, struct buffer *own, const struct http_input *in)
 {
@@ -218,6 +236,8 @@ static void run(struct http_connection *c, const char *bytes, size_t length)
     }
     if (c->state == HTTP_GONE)
         free_if_unused(c);
+    else if (c->state == HTTP_SHAKES_HANDS)
+        read_some(c); /* what came behind the PROXY header is in the session's hands */
     else
         http_connection_watch(c);
 }
@@ -239,12 +259,27 @@ static void on_next_turn(uv_idle_t *idle)
         uv_idle_stop(idle);
 }
 
+/* True when requests may come. May free the connection. */
+static bool shake_hands(struct http_connection *c)
+{
+    c->running = true;
+    bool is_done = http_connection_shake_hands(c);
+    c->running = false;
+    if (c->state == HTTP_GONE)
+        free_if_unused(c);
+    else if (!is_done)
+        http_connection_watch(c);
+    return is_done;
+}
+
 static void read_some(struct http_connection *c)
 {
     if (c->is_ready)
         return; /* what was read before comes first */
+    if (c->state == HTTP_SHAKES_HANDS && !shake_hands(c))
+        return;
     char *scratch = c->door->scratch;
-    ssize_t count = recv(c->fd, scratch, DOOR_READ_BYTES, MSG_DONTWAIT);
+    ssize_t count = http_connection_receive(c, scratch, DOOR_READ_BYTES);
     if (count > 0)
         run(c, scratch, (size_t)count);
     else if (count < 0 && (errno == EAGAIN || errno == EINTR))
@@ -281,7 +316,8 @@ static int wanted_events(const struct http_connection *c)
     case HTTP_FLUSHES:
         return UV_WRITABLE;
     default:
-        return UV_READABLE;
+        /* A handshake, too, may wait for a client that does not read. */
+        return UV_READABLE | (c->tls && tls_session_waiting_bytes(c->tls) > 0 ? UV_WRITABLE : 0);
     }
 }
 
@@ -321,8 +357,11 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     switch ((enum http_connection_state)c->state) {
     case HTTP_ARRIVES:
     case HTTP_READS_PROXY:
+    case HTTP_SHAKES_HANDS:
     case HTTP_READS_HEAD:
     case HTTP_READS_BODY:
+        if (c->tls)
+            (void)tls_session_flush(c->tls); /* what is broken is found by reading */
         read_some(c);
         break;
     case HTTP_ANSWER_DUE:
@@ -370,12 +409,14 @@ void http_connection_watch(struct http_connection *c)
 
 /* ---- from one request to the next ---- */
 
-static void begin_lingering(struct http_connection *c)
+void http_connection_linger(struct http_connection *c)
 {
     c->state = HTTP_LINGERS;
     buffer_deinit(&c->in);
     buffer_deinit(&c->head);
     buffer_deinit(&c->body);
+    if (c->tls)
+        tls_session_say_end(c->tls);
     (void)shutdown(c->fd, SHUT_WR);
     http_connection_set_deadline(c, LINGER_MS);
     http_connection_watch(c);
@@ -401,7 +442,7 @@ void http_connection_answered(struct http_connection *c)
     else if (c->closes_silently)
         http_connection_end(c);
     else
-        begin_lingering(c);
+        http_connection_linger(c);
 }
 
 static struct http_connection *connection_new(
@@ -422,10 +463,13 @@ static struct http_connection *connection_new(
 }
 
 void http_connection_open(
-    struct door *door, int fd, const struct address *peer, struct door_seat *seat, bool proxy_protocol)
+    struct door_listener *listener, int fd, const struct address *peer, struct door_seat *seat)
 {
+    struct door *door = listener->door;
     struct http_connection *c = connection_new(door, fd, peer, seat);
-    c->state = proxy_protocol ? HTTP_READS_PROXY : HTTP_READS_HEAD;
+    c->tls = listener->tls ? tls_session_new(listener->tls, fd) : NULL;
+    c->peer.secure = c->tls != NULL;
+    c->state = listener->proxy_protocol ? HTTP_READS_PROXY : c->tls ? HTTP_SHAKES_HANDS : HTTP_READS_HEAD;
     http_connection_set_deadline(c, door->config->edge.head_timeout_ms);
     /* Often the request came along with the connection; a WebSocket is then handed over without the poll
      * handle ever being opened. */
@@ -436,6 +480,7 @@ void http_connection_adopt(struct door *door, struct door_socket *socket)
 {
     struct http_connection *c = connection_new(door, socket->fd, &socket->peer, socket->seat);
     c->state = HTTP_ARRIVES;
+    c->tls = socket->tls;
     c->head = socket->head;
     c->body = socket->body;
     c->in = socket->rest;

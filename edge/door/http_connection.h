@@ -1,25 +1,27 @@
 /* One connection at the door, from accept() to its end or its upgrade.
  *
- *   PROXY ─▶ HEAD ─▶ BODY ─▶ DUE ─▶ (STREAM) ─▶ (FLUSH) ─▶ HEAD …        one round per request
- *              │                                   │
- *              └─ upgrade: the socket leaves       └─▶ (LINGER) ─▶ GONE
+ *   PROXY ─▶ TLS ─▶ HEAD ─▶ BODY ─▶ DUE ─▶ (STREAM) ─▶ (FLUSH) ─▶ HEAD …        one round per request
+ *                     │                                   │
+ *                     └─ upgrade: the socket leaves       └─▶ (LINGER) ─▶ GONE
  *
  * Bytes are read into the door's scratch buffer and looked at there; the connection keeps a copy only of what
  * is incomplete, so one that is idle costs its struct and nothing else. While an answer is due nothing is
  * read, so what a client can make us keep is one read (DOOR_READ_BYTES) beside its request.
  *
- * http_connection.c owns the socket and its events, http_read.c makes requests of what comes, http_answer.c
- * writes. Thread: the door's.
+ * http_connection.c owns the socket and its events, http_socket.c reads and writes it, http_read.c makes requests of
+ * what comes, http_answer.c writes. Thread: the door's.
  */
 #pragma once
 
 #include "edge/door/door_internal.h"
 #include "edge/door/http_chunks.h"
+#include "edge/tls/session.h"
 
 enum http_connection_state {
-    HTTP_ARRIVES,     /* from another door, with a complete request in head and body */
-    HTTP_READS_PROXY, /* the PROXY header is expected */
-    HTTP_READS_HEAD,  /* a request head, or the silence before it */
+    HTTP_ARRIVES,      /* from another door, with a complete request in head and body */
+    HTTP_READS_PROXY,  /* the PROXY header is expected */
+    HTTP_SHAKES_HANDS, /* the TLS handshake is under way */
+    HTTP_READS_HEAD,   /* a request head, or the silence before it */
     HTTP_READS_BODY,
     HTTP_ANSWER_DUE, /* a handler has the exchange */
     HTTP_STREAMS,    /* the same, and has begun a stream */
@@ -44,6 +46,7 @@ struct http_exchange {
 /* A connection on its way from one door to another. */
 struct door_socket {
     int fd;
+    struct tls_session *tls; /* NULL: none */
     struct address peer;
     struct door_seat *seat;
     struct buffer head, body; /* of the request: as it came, and decoded */
@@ -52,8 +55,9 @@ struct door_socket {
 
 struct http_connection {
     struct door *door;
-    int fd;      /* -1 when GONE */
-    int watched; /* the events the poll handle is started for */
+    int fd;                  /* -1 when GONE */
+    struct tls_session *tls; /* NULL: none */
+    int watched;             /* the events the poll handle is started for */
     bool poll_is_open;
     bool running;         /* its bytes are being worked on further up the stack: do not free it */
     bool is_orphan;       /* GONE, but its exchange, which nobody watches, is still to be answered */
@@ -91,9 +95,10 @@ struct http_connection {
     uv_poll_t poll;
 };
 
-/* Takes a socket that was just accepted, non-blocking; fd and seat are the connection's from now on. */
+/* Takes a socket that was just accepted, non-blocking; fd and seat are the connection's from now on. What it speaks is
+ * said by its listener. */
 void http_connection_open(
-    struct door *door, int fd, const struct address *peer, struct door_seat *seat, bool proxy_protocol);
+    struct door_listener *listener, int fd, const struct address *peer, struct door_seat *seat);
 
 /* What door_adopt() does. */
 void http_connection_adopt(struct door *door, struct door_socket *socket);
@@ -128,8 +133,28 @@ void http_connection_bury(struct http_connection *orphan);
 /* Watches the socket for what the state needs. */
 void http_connection_watch(struct http_connection *connection);
 
+/* All is said: lets the client know, and waits for it to close. */
+void http_connection_linger(struct http_connection *connection);
+
 /* Sets the deadline, from now. */
 void http_connection_set_deadline(struct http_connection *connection, uint32_t after_ms);
+
+/* ---- http_socket.c ---- */
+
+/* As recv(), with room for a record of TLS at least. */
+ssize_t http_connection_receive(struct http_connection *connection, char *bytes, size_t room);
+
+/* How many bytes of the pieces were taken (of none: only what waits in TLS was tried), 0 when the socket is full, -1 when
+ * it is dead. */
+ssize_t http_connection_send(struct http_connection *connection, struct iovec *pieces, size_t count);
+
+/* Goes on with the handshake. True when it is done, and requests may come; otherwise it needs more, or has failed and is
+ * answered, and the connection perhaps gone. */
+bool http_connection_shake_hands(struct http_connection *connection);
+
+/* Counts and logs; `words` may be NULL. */
+void http_connection_handshake_failed(
+    struct http_connection *connection, enum tls_failure failure, const char *words);
 
 /* ---- http_read.c ---- */
 
@@ -147,5 +172,6 @@ bool http_connection_flush(struct http_connection *connection);
 
 static inline size_t http_connection_waiting_bytes(const struct http_connection *connection)
 {
-    return connection->out.length - connection->out_sent;
+    return connection->out.length - connection->out_sent +
+           (connection->tls ? tls_session_waiting_bytes(connection->tls) : 0);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static void take(struct http_input *in, size_t count)
 {
@@ -32,8 +33,10 @@ static void hand_over(struct http_connection *c, struct http_request *request)
 {
     struct door *door = c->door;
     int fd = c->fd;
+    request->tls = c->tls;
     http_connection_detach(c);
     c->fd = -1;
+    c->tls = NULL;
     request->exchange = NULL;
     door->handlers.upgrade(door->context, fd, request);
     door_seat_leave(c->seat);
@@ -103,12 +106,13 @@ static void move(struct http_connection *c, void *home, const struct arrival *ar
     struct door_socket *socket = calloc(1, sizeof(*socket));
     if (!socket)
         abort();
-    *socket = (struct door_socket){.fd = c->fd, .peer = c->peer, .seat = c->seat};
+    *socket = (struct door_socket){.fd = c->fd, .tls = c->tls, .peer = c->peer, .seat = c->seat};
     add_text(&socket->head, arrival->head_text);
     add_text(&socket->body, (struct http_text){arrival->request->body, arrival->request->body_bytes});
     add_text(&socket->rest, arrival->rest);
     http_connection_detach(c);
     c->fd = -1;
+    c->tls = NULL;
     door->handlers.move(door->context, home, socket);
 }
 
@@ -127,6 +131,7 @@ static void dispatch(struct http_connection *c, const struct arrival *arrival)
     struct door *door = c->door;
     c->has_asked = true;
     request->exchange = &c->exchange;
+    request->tls = NULL;
     request->secure = c->peer.secure;
     request->seat = c->seat;
     address_print(&c->peer, request->peer);
@@ -168,14 +173,18 @@ static bool read_proxy(struct http_connection *c, struct http_input *in)
     }
     if (header.has_client) {
         c->peer = address_from((const struct sockaddr *)&header.client);
-        c->peer.secure = header.secure;
+        c->peer.secure = header.secure || c->tls;
         if (door_seat_refused(c->door, &c->peer, &c->seat)) {
             http_connection_end(c);
             return false;
         }
     }
     take(in, (size_t)used);
-    c->state = HTTP_READS_HEAD;
+    c->state = c->tls ? HTTP_SHAKES_HANDS : HTTP_READS_HEAD;
+    if (c->tls) {
+        tls_session_feed(c->tls, in->bytes, in->length);
+        take(in, in->length);
+    }
     return true;
 }
 
@@ -202,7 +211,8 @@ static void say_continue(struct http_connection *c)
 {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     /* Everything before was sent, so this fits into the kernel's buffer, or the connection is broken. */
-    if (send(c->fd, line, sizeof(line) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(line) - 1)
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)line, .iov_len = sizeof(line) - 1};
+    if (http_connection_send(c, &piece, 1) != sizeof(line) - 1)
         http_connection_end(c);
 }
 

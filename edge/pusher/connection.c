@@ -20,7 +20,7 @@ struct connection *connection_new(struct worker *worker, const struct transport 
         abort();
     connection->transport = transport;
     connection->worker = worker;
-    connection->fd = fd;
+    connection->fd = connection->read_fd = fd;
     connection->app = admission->app;
     connection->key = admission->key;
     connection->counts =

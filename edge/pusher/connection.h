@@ -17,6 +17,7 @@
 #include "edge/pusher/user.h"
 
 struct app_metrics;
+struct tls_bridge;
 struct worker;
 struct connection;
 
@@ -73,7 +74,9 @@ struct connection {
     LIST_ENTRY(connection) of_worker;
     LIST_ENTRY(connection) dirty; /* on worker->dirty while something waits for the end of this turn */
     LIST_ENTRY(connection) lazy;  /* on worker->lazy while member events are held back */
-    int fd;                       /* the socket, or -1 */
+    int fd;                       /* the client's socket, or -1 */
+    int read_fd;                  /* where the transport reads; with TLS, not the socket */
+    struct tls_bridge *bridge;    /* NULL: no TLS. There as long as the connection */
     bool is_dirty, is_lazy;
     bool blocked; /* the kernel took no more; the transport flushes when it does */
     uint8_t protocol;

@@ -82,10 +82,16 @@ static void judge_stall(struct connection *connection, uint64_t now_ms)
         set(connection, now_ms + stall_step_ms(connection));
 }
 
-static bool has_unread(const struct connection *connection)
+static bool holds_unread(int fd)
 {
     int bytes = 0;
-    return connection->fd >= 0 && ioctl(connection->fd, SIOCINQ, &bytes) == 0 && bytes > 0;
+    return fd >= 0 && ioctl(fd, SIOCINQ, &bytes) == 0 && bytes > 0;
+}
+
+static bool has_unread(const struct connection *connection)
+{
+    return holds_unread(connection->read_fd) ||
+           (connection->read_fd != connection->fd && holds_unread(connection->fd));
 }
 
 static void judge_pong(struct connection *connection, uint64_t now_ms)

@@ -7,7 +7,9 @@
  * messages are put together here, bounded. UTF-8 is checked with the JSON, not by lws: it checks the payload
  * of pongs as well, and misses a character that a last, empty fragment cuts off. closing    Never from within
  * lws' callbacks, except when lws itself says that a socket has ended. The connection is freed at once; the
- * socket stays with lws until what it has left is sent (5 s at most).
+ * socket stays with lws until what it has left is sent (5 s at most). TLS        lws has one end of a bridge
+ * (edge/tls/bridge.h), and reads and writes there as if there were no TLS. Our frames go to the client through the
+ * bridge itself, which takes them whole, so that there lws never has a rest.
  *
  * A wsi's opaque pointer is its connection while there is one, and NULL afterwards.
  */
@@ -16,6 +18,7 @@
 #include "edge/base/log.h"
 #include "edge/pusher/connection_private.h"
 #include "edge/pusher/websocket_frame.h"
+#include "edge/tls/bridge.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -32,6 +35,8 @@ enum {
     TX_PACKET_BYTES = 1 << 20,
     /* Frames joined into one write. IOV_MAX is 1024; 64 already make the call's own cost disappear. */
     JOINED_FRAMES_MAX = 64,
+    /* With TLS: frames that are joined into one record, and so the most beside one frame that can wait there. */
+    JOINED_TLS_BYTES = TLS_RECORD_BYTES,
     /* Unsent bytes the kernel takes for one socket: a slow reader shows in its outbox, not in kernel memory.
      */
     UNSENT_MAX_BYTES = 64 * 1024,
@@ -48,6 +53,7 @@ struct websocket_host {
     struct lws_vhost *vhost;
     struct connection *adopting; /* while websocket_adopt() runs */
     struct frame *ping;
+    struct tls_bridges bridges;
 };
 
 /* lws keeps one for each established connection. */
@@ -67,15 +73,19 @@ static struct websocket_host *host_of(const struct connection *connection)
 
 /* ---- writing ---- */
 
-/* Points at the frames of the outbox, oldest first; returns how many, and their bytes in *total. */
-static size_t gather(const struct outbox *outbox, struct iovec *pieces, size_t *total)
+/* Points at the frames of the outbox, oldest first, at least one and no more than `most` bytes besides; returns how
+ * many, and their bytes in *total. */
+static size_t gather(const struct outbox *outbox, struct iovec *pieces, size_t most, size_t *total)
 {
-    size_t count = outbox->count < JOINED_FRAMES_MAX ? outbox->count : JOINED_FRAMES_MAX;
+    size_t count = 0;
     *total = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct frame *frame = outbox_at(outbox, (uint32_t)i);
-        pieces[i] = (struct iovec){.iov_base = (void *)frame_wire(frame), .iov_len = frame_wire_bytes(frame)};
-        *total += pieces[i].iov_len;
+    while (count < outbox->count && count < JOINED_FRAMES_MAX) {
+        struct frame *frame = outbox_at(outbox, (uint32_t)count);
+        size_t bytes = frame_wire_bytes(frame);
+        if (count > 0 && *total + bytes > most)
+            break;
+        pieces[count++] = (struct iovec){.iov_base = (void *)frame_wire(frame), .iov_len = bytes};
+        *total += bytes;
     }
     return count;
 }
@@ -127,13 +137,31 @@ static void count_bytes(struct connection *connection, size_t bytes)
     metric_add(&connection->counts->sent_bytes, bytes);
 }
 
+/* write_once() with TLS: what is taken is taken whole, and encrypted. */
+static ssize_t write_once_tls(struct connection *connection, bool *blocked)
+{
+    struct iovec pieces[JOINED_FRAMES_MAX];
+    size_t total;
+    size_t count = gather(&connection->outbox, pieces, JOINED_TLS_BYTES, &total);
+    metric_add(&connection->worker->metrics.socket_writes, 1);
+    if (tls_bridge_send(connection->bridge, pieces, count) < 0)
+        return -1;
+    count_bytes(connection, total);
+    drop_sent(&connection->outbox, total);
+    connection->partial_bytes = (uint32_t)tls_bridge_waiting_bytes(connection->bridge);
+    *blocked = connection->partial_bytes > 0;
+    return (ssize_t)total;
+}
+
 /* One write. Returns the bytes that went, or -1 when the socket is dead; *blocked: the client takes no more.
  */
 static ssize_t write_once(struct connection *connection, bool *blocked)
 {
     struct iovec pieces[JOINED_FRAMES_MAX];
     size_t total;
-    size_t count = gather(&connection->outbox, pieces, &total);
+    if (connection->bridge)
+        return write_once_tls(connection, blocked);
+    size_t count = gather(&connection->outbox, pieces, SIZE_MAX, &total);
     ssize_t sent = send_pieces(connection->fd, pieces, count);
     metric_add(&connection->worker->metrics.socket_writes, 1);
     if (sent < 0)
@@ -149,11 +177,16 @@ static ssize_t write_once(struct connection *connection, bool *blocked)
     return sent;
 }
 
+/* The client has not taken all of what was written before; without TLS that may also be a pong of lws' own. */
+static bool has_rest(const struct connection *connection)
+{
+    return connection->bridge ? tls_bridge_waiting_bytes(connection->bridge) > 0
+                              : lws_partial_buffered(wsi_of(connection));
+}
+
 static void flush(struct connection *connection)
 {
-    struct lws *wsi = wsi_of(connection);
-    /* A pong of lws' own may be half sent. */
-    bool blocked = lws_partial_buffered(wsi);
+    bool blocked = has_rest(connection);
     size_t total = 0;
     while (!blocked && connection->outbox.count > 0) {
         ssize_t sent = write_once(connection, &blocked);
@@ -163,8 +196,8 @@ static void flush(struct connection *connection)
         }
         total += (size_t)sent;
     }
-    if (blocked)
-        lws_callback_on_writable(wsi);
+    if (blocked && !connection->bridge) /* the bridge calls by itself */
+        lws_callback_on_writable(wsi_of(connection));
     connection_wrote(connection, total, blocked);
 }
 
@@ -172,6 +205,13 @@ static void on_writable(struct connection *connection)
 {
     connection->partial_bytes = 0;
     flush(connection);
+}
+
+static void on_bridge_writable(void *context)
+{
+    struct connection *connection = context;
+    if (connection->state == CONNECTION_OPEN)
+        on_writable(connection);
 }
 
 static void ping(struct connection *connection)
@@ -184,7 +224,10 @@ static void ping(struct connection *connection)
 /* From here on lws' wsi and our connection do not know each other. */
 static void part(struct connection *connection)
 {
-    lws_set_opaque_user_data(wsi_of(connection), NULL);
+    if (connection->transport_data)
+        lws_set_opaque_user_data(wsi_of(connection), NULL);
+    if (connection->bridge)
+        tls_bridge_part(connection->bridge);
     connection_closed(connection);
 }
 
@@ -196,7 +239,15 @@ static void swallow(int fd)
             return;
 }
 
-/* Everything that waits, and a Close frame behind it, goes to the kernel or to lws. */
+static bool write_whatever_waits(struct connection *connection, const struct frame *frame)
+{
+    struct iovec piece = {.iov_base = (void *)frame_wire(frame), .iov_len = frame_wire_bytes(frame)};
+    if (connection->bridge)
+        return tls_bridge_send(connection->bridge, &piece, 1) >= 0;
+    return write_through_lws(wsi_of(connection), piece.iov_base, piece.iov_len);
+}
+
+/* Everything that waits, and a Close frame behind it, goes to the kernel, to lws or to the bridge. */
 static void say_close(struct connection *connection, int code, const char *reason)
 {
     struct frame *frame = websocket_close_new(code ? code : WEBSOCKET_CLOSE_NORMAL, reason ? reason : "");
@@ -205,7 +256,7 @@ static void say_close(struct connection *connection, int code, const char *reaso
     flush(connection);
     while (connection->outbox.count > 0) {
         struct frame *oldest = outbox_at(&connection->outbox, 0);
-        if (!write_through_lws(wsi_of(connection), frame_wire(oldest), frame_wire_bytes(oldest)))
+        if (!write_whatever_waits(connection, oldest))
             return;
         outbox_pop(&connection->outbox);
     }
@@ -221,7 +272,7 @@ static void close_connection(struct connection *connection, int code, const char
     struct lws *wsi = wsi_of(connection);
     if (is_established(wsi))
         say_close(connection, code, reason);
-    swallow(connection->fd);
+    swallow(lws_get_socket_fd(wsi));
     part(connection);
     lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
@@ -238,20 +289,19 @@ static void abort_socket(int fd)
 static void reset(struct connection *connection)
 {
     struct lws *wsi = wsi_of(connection);
-    bool half_sent = lws_partial_buffered(wsi);
-    if (!half_sent && is_established(wsi)) {
+    if (!has_rest(connection) && is_established(wsi)) {
         struct frame *frame = websocket_close_new(PUSHER_OVER_CAPACITY, "");
         outbox_push(&connection->outbox, frame);
         frame_unref(frame);
         bool blocked;
         write_once(connection, &blocked);
-        half_sent = lws_partial_buffered(wsi);
     }
     abort_socket(connection->fd);
+    bool lws_has_rest = lws_partial_buffered(wsi);
     part(connection);
     /* lws would wait for a chance to send what it has left; a write that fails tells it that there is none.
      */
-    if (half_sent)
+    if (lws_has_rest)
         write_through_lws(wsi, (const uint8_t *)"", 1);
     lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
@@ -354,12 +404,25 @@ static size_t write_handshake(const struct http_request *request, char handshake
     return length > 0 && length < HANDSHAKE_MAX_BYTES ? (size_t)length : 0;
 }
 
+/* What lws reads and writes: the socket itself, or with TLS the end of a bridge. */
+static bool connect_to_lws(
+    struct websocket_host *host, struct connection *connection, struct tls_session *session)
+{
+    connection->read_fd = connection->fd;
+    if (!session)
+        return true;
+    connection->bridge = tls_bridge_new(
+        &host->bridges, connection->fd, session, &connection->read_fd, on_bridge_writable, connection);
+    return connection->bridge != NULL;
+}
+
 void websocket_adopt(struct websocket_host *host, int fd, const struct http_request *request)
 {
     char handshake[HANDSHAKE_MAX_BYTES];
     struct admission admission;
     size_t length = write_handshake(request, handshake);
     if (length == 0) {
+        tls_session_free(request->tls);
         close(fd);
         return;
     }
@@ -370,12 +433,18 @@ void websocket_adopt(struct websocket_host *host, int fd, const struct http_requ
         connection->end_why = strdup(admission.why);
     }
     set_socket_options(fd);
+    if (!connect_to_lws(host, connection, request->tls)) {
+        connection_closed(connection);
+        return;
+    }
     host->adopting = connection;
-    lws_adopt_socket_vhost_readbuf(host->vhost, fd, handshake, length);
+    lws_adopt_socket_vhost_readbuf(host->vhost, connection->read_fd, handshake, length);
     /* By now the handshake is answered, or lws has closed the socket; in the second case on_gone() has the
      * connection, unless there never was a wsi. */
     if (host->adopting && !connection->transport_data)
-        connection_closed(connection);
+        part(connection);
+    else if (host->adopting && connection->bridge)
+        tls_bridge_carry(connection->bridge); /* the handshake's answer, in front of our own frames */
     host->adopting = NULL;
 }
 
@@ -471,6 +540,7 @@ struct websocket_host *websocket_host_new(struct worker *worker)
         .retry_and_idle_policy = &no_timers,
     };
     host->worker = worker;
+    host->bridges = (struct tls_bridges){.loop = &worker->loop, .wheel = &worker->wheel};
     host->ping = websocket_ping_new();
     lws_set_log_level(LLL_ERR, on_log);
     host->context = lws_create_context(&info);
@@ -485,6 +555,11 @@ struct websocket_host *websocket_host_new(struct worker *worker)
     return NULL;
 }
 
+size_t websocket_host_unsent(const struct websocket_host *host)
+{
+    return tls_bridges_unsent(&host->bridges);
+}
+
 void websocket_host_free(struct websocket_host *host)
 {
     /* lws closes its sockets in one turn of the loop, its own handles in the next, and frees the context when
@@ -495,6 +570,7 @@ void websocket_host_free(struct websocket_host *host)
         uv_run(&host->worker->loop, UV_RUN_NOWAIT);
     if (host->context)
         lws_context_destroy(host->context);
+    tls_bridges_end(&host->bridges);
     frame_unref(host->ping);
     free(host);
 }

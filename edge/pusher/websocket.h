@@ -14,6 +14,9 @@ struct websocket_host;
 /* The lws_context of one worker, on its loop. NULL if lws refuses. Main thread. */
 struct websocket_host *websocket_host_new(struct worker *worker);
 
+/* Clients over TLS whose connection has ended, but who have not taken all that was said to them. Worker's thread. */
+size_t websocket_host_unsent(const struct websocket_host *host);
+
 /* Ends all connections that are left, and turns the worker's loop until libwebsockets has closed its handles.
  * Worker's thread, when its loop has stopped. */
 void websocket_host_free(struct websocket_host *host);

@@ -11,7 +11,7 @@ const encryptionMasterKeyBase64 = Buffer.alloc(32, 'k').toString('base64');
 export function backEnd(server, changes = {}) {
     const { id, key, secret } = { ...server.app, ...changes };
     return new PusherServer({
-        appId: id, key, secret, host: server.host, port: String(server.port), useTLS: false, encryptionMasterKeyBase64,
+        appId: id, key, secret, host: server.host, port: String(server.port), useTLS: server.secure ?? false, encryptionMasterKeyBase64,
     });
 }
 
@@ -26,8 +26,9 @@ export function pusherOptions(server, sign) {
         cluster: 'none',
         wsHost: server.host,
         wsPort: server.port,
+        wssPort: server.port,
         wsPath: server.prefix,
-        forceTLS: false,
+        forceTLS: server.secure ?? false,
         enableStats: false,
         enabledTransports: ['ws'],
         channelAuthorization: {

@@ -3,13 +3,16 @@
 
 import crypto from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 import { PROTOCOL } from './raw.mjs';
 import { Inbox, within } from './wait.mjs';
+
+const protocolOf = (server) => (server.secure ? https : http);
 
 /* One request; resolves with the whole answer. */
 export function request(server, path, { method = 'POST', body = '', headers = {}, agent = false } = {}) {
     return within(new Promise((resolve, reject) => {
-        const sent = http.request({ host: server.host, port: server.port, path, method, headers, agent }, async (answer) => {
+        const sent = protocolOf(server).request({ host: server.host, port: server.port, path, method, headers, agent }, async (answer) => {
             let text = '';
             answer.setEncoding('utf8');
             for await (const piece of answer)
@@ -32,7 +35,7 @@ class Receiver {
                 this.lines.end(how);
                 resolve(how);
             };
-            this.sent = http.request({
+            this.sent = protocolOf(session.server).request({
                 host: session.server.host, port: session.server.port, method: 'POST', agent: false,
                 path: `${session.base}/${action}?${session.query}`, headers: session.headers,
             }, (answer) => {

@@ -2,9 +2,21 @@
 
 import crypto from 'node:crypto';
 import net from 'node:net';
+import tls from 'node:tls';
 import { Inbox, within } from './wait.mjs';
 
 /* ---- HTTP ---- */
+
+/* A socket to there, through TLS if `where` says so; its reset is then that of the connection below. */
+function open(where) {
+    const carrier = net.connect(where);
+    carrier.setNoDelay(true);
+    if (!where.tls)
+        return carrier;
+    const socket = tls.connect({ host: where.host, ...where.tls, socket: carrier });
+    socket.resetAndDestroy = () => carrier.resetAndDestroy();
+    return socket;
+}
 
 export class RawSocket {
     constructor(where) {
@@ -12,10 +24,9 @@ export class RawSocket {
         this.ended = false;
         this.reset = false;
         this.wake = [];
-        this.socket = net.connect(where);
-        this.socket.setNoDelay(true);
+        this.socket = open(where);
         this.connected = new Promise((resolve, reject) => {
-            this.socket.once('connect', resolve);
+            this.socket.once(where.tls ? 'secureConnect' : 'connect', resolve);
             this.socket.once('error', reject);
         });
         this.connected.catch(() => {});
@@ -119,7 +130,7 @@ function parseAnswer(bytes, head) {
 }
 
 export async function connect(server, where) {
-    const raw = new RawSocket(where ?? { port: server.port, host: server.host });
+    const raw = new RawSocket(where ?? server.where?.[0] ?? { port: server.port, host: server.host });
     await within(raw.connected, 'a connection');
     return raw;
 }

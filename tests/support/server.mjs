@@ -2,13 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { after } from 'node:test';
+import { ourCertificate } from './certificates.mjs';
+import { temporaryFolder } from './folder.mjs';
 import { Inbox, within } from './wait.mjs';
+
+export { temporaryFolder };
 
 export const root = resolve(fileURLToPath(import.meta.url), '../../..');
 export const binary = process.env.ROLLCALL_BIN ?? join(root, 'build/asan/rollcall');
@@ -24,8 +27,23 @@ const environment = {
     TSAN_OPTIONS: `suppressions=${join(root, 'tests/support/tsan.supp')}:second_deadlock_stack=1`,
 };
 
+/* With ROLLCALL_TLS every TCP listener speaks TLS, and so do all clients: what holds without must hold with it. */
+function maybeTls(listen) {
+    if (!process.env.ROLLCALL_TLS)
+        return listen;
+    const { certificate, key } = ourCertificate();
+    const stays = ({ address, proxy_protocol }) => address?.startsWith('unix:') || proxy_protocol;
+    return listen.map((one) => (stays(one) ? one : { tls: { certificates: [{ certificate, key }] }, ...one }));
+}
+
 /* A configuration for tests: two workers unless ROLLCALL_WORKERS says otherwise, free ports, one app, quick to leave. */
 export function config(changes = {}) {
+    const settings = plainConfig(changes);
+    settings.edge.listen = maybeTls(settings.edge.listen);
+    return settings;
+}
+
+function plainConfig(changes) {
     return {
         edge: {
             workers: Number(process.env.ROLLCALL_WORKERS ?? 2),
@@ -39,12 +57,6 @@ export function config(changes = {}) {
         ...(changes.redis && { redis: changes.redis }),
         log: { level: 'info', format: 'json', ...changes.log },
     };
-}
-
-export function temporaryFolder() {
-    const folder = mkdtempSync(join(tmpdir(), 'rollcall-test-'));
-    process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-    return folder;
 }
 
 /* Runs the server's binary to its end (--check, --explain, a configuration it must refuse). */
@@ -136,10 +148,12 @@ class Server {
     async findPorts() {
         this.prefix = this.settings.edge.path_prefix ?? '';
         this.where = [];
-        for (const _ of this.settings.edge.listen) {
+        for (const { tls } of this.settings.edge.listen) {
             const { where } = (await this.logged(/listening on (?<where>[^" ]+)/)).groups;
-            this.where.push(where.startsWith('unix:') ? { path: where.slice(5) } : hostAndPort(where));
+            const at = where.startsWith('unix:') ? { path: where.slice(5) } : hostAndPort(where);
+            this.where.push(tls ? { ...at, tls: {} } : at);
         }
+        this.secure = Boolean(this.settings.edge.listen[0].tls);
         if (this.settings.edge.admin.enabled !== false)
             this.adminPort = Number((await this.logged(/"admin\.listen".*[: ](\d+)"/))[1]);
         ({ host: this.host, port: this.port } = this.where[0]);
@@ -147,7 +161,7 @@ class Server {
     }
 
     url(path) {
-        return `http://${this.host}:${this.port}${this.prefix}${path}`;
+        return `${this.secure ? 'https' : 'http'}://${this.host}:${this.port}${this.prefix}${path}`;
     }
 
     admin(path) {
