@@ -214,12 +214,13 @@ class Server {
 const running = new Set();
 after(() => running.forEach((child) => child.kill('SIGKILL')));
 
-/* settings: see config(); `wrap` is a command in front of the server's, such as one that lowers a limit. */
-export async function startServer(changes = {}, { wrap = [] } = {}) {
+/* settings: see config(); `wrap` is a command in front of the server's, such as one that lowers a limit; `program` another
+ * build of it. */
+export async function startServer(changes = {}, { wrap = [], program = binary } = {}) {
     const settings = config(changes);
     const path = join(temporaryFolder(), 'rollcall.json');
     writeFileSync(path, JSON.stringify(settings, null, 1));
-    const [command, ...args] = [...wrap, binary, '--config', path];
+    const [command, ...args] = [...wrap, program, '--config', path];
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
     running.add(child);
     child.on('exit', () => running.delete(child));
