@@ -4,5 +4,6 @@
 
 #include "edge/config/config.h"
 
-/* Serves until SIGTERM or SIGINT, then leaves in an orderly way (edge/process_private.h). The exit status. */
-int process_serve(const struct config *config);
+/* Serves until SIGTERM or SIGINT, then leaves in an orderly way; on SIGHUP the file, from which `config` was loaded, is read
+ * again (edge/process_private.h). The exit status. */
+int process_serve(const struct config *config, const char *path);

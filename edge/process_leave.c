@@ -66,6 +66,7 @@ void process_leave(struct process *process, int signal_number)
         hurry(process);
         return;
     }
+    reload_stop(process->reload.room);
     log_info("process.stopping", "told to stop by SIG%s", sigabbrev_np(signal_number));
     readiness_set(node_readiness(process->node), READINESS_DRAINING,
         "the process was told to stop, and sends its clients away");

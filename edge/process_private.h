@@ -3,6 +3,7 @@
  *   process.c         start and end
  *   process_listen.c  the listening sockets
  *   process_leave.c   from the order to stop to the last connection
+ *   process_reload.c  from one configuration to the next
  *
  * Main thread, but for what is said otherwise.
  */
@@ -10,10 +11,11 @@
 
 #include "edge/admin/admin.h"
 #include "edge/process.h"
+#include "edge/reload.h"
 #include "edge/worker.h"
 
 struct process {
-    const struct config *config;
+    const struct config *config; /* with a reference */
     uv_loop_t *loop;
     uv_signal_t on_term, on_int;
     struct node *node;
@@ -30,6 +32,15 @@ struct process {
         } * finished; /* one a worker */
         unsigned running;
     } leave;
+    struct { /* process_reload.c */
+        struct reload *room;
+        uv_signal_t on_hup;
+        struct taken_mail {
+            struct mail mail;
+            struct process *process;
+        } * taken;           /* one a worker */
+        unsigned going_over; /* workers */
+    } reload;
 };
 
 /* False when a worker's loop has not turned for so long that the process had better be restarted. */
@@ -56,3 +67,14 @@ void process_leave_close(struct process *process);
 
 /* A signal to stop. */
 void process_leave(struct process *process, int signal_number);
+
+/* ---- process_reload.c ---- */
+
+/* Before the start, and after it for SIGHUP; then, when the loop has run out, free. `path` is where the configuration was
+ * loaded from. */
+void process_reload_init(struct process *process, const char *path);
+void process_reload_close(struct process *process);
+void process_reload_free(struct process *process);
+
+/* Adds what the admin listener asks for. */
+void process_reload_sources(struct admin_sources *sources);
