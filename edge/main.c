@@ -12,7 +12,10 @@
 static const char usage[] =
     "rollcall, a WebSocket edge server that knows who is here\n"
     "\n"
-    "  rollcall --config FILE            serve\n"
+    "  rollcall --config FILE [--take-over]\n"
+    "                                    serve; with --take-over in the place of the process at "
+    "edge.hand_over, if there\n"
+    "                                    is one: it hands its listening sockets over and drains\n"
     "  rollcall --config FILE --check    only check the configuration\n"
     "  rollcall doctor --config FILE     ask every Redis and Sentinel of the fleet, and say what is wrong\n"
     "  rollcall verify --config FILE [--edge HOST:PORT]…\n"
@@ -36,7 +39,7 @@ struct arguments {
     const char *tool; /* NULL: serve */
     const char *edges[EDGES_MAX];
     size_t edge_count;
-    bool check;
+    bool check, take_over;
 };
 
 static int explain(const char *form)
@@ -59,6 +62,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         {"config", required_argument, NULL, 'c'},
         {"edge", required_argument, NULL, 'E'},
         {"check", no_argument, NULL, 'k'},
+        {"take-over", no_argument, NULL, 't'},
         {"explain", optional_argument, NULL, 'e'},
         {"schema", no_argument, NULL, 's'},
         {"version", no_argument, NULL, 'v'},
@@ -77,6 +81,9 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             break;
         case 'k':
             arguments->check = true;
+            break;
+        case 't':
+            arguments->take_over = true;
             break;
         case 'e':
             return explain(optarg);
@@ -123,8 +130,8 @@ int main(int argc, char **argv)
         status = fleet_tool_run(arguments.tool, config, arguments.edges, arguments.edge_count);
     } else {
         log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);
-        status = process_serve(config, arguments.config_path);
+        status = process_serve(config, arguments.take_over);
     }
-    config_unref(config);
+    config_free(config);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "edge/base/clock.h"
 #include "edge/base/log.h"
 #include "edge/node/facts.h"
+#include "edge/service/systemd.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -32,7 +33,6 @@ static void write_metrics(void *context, struct buffer *out)
 {
     struct process *process = context;
     node_write_metrics(process->node, out);
-    reload_write_metrics(process->reload.room, out);
 }
 
 static bool write_facts(void *context, struct buffer *out)
@@ -81,8 +81,8 @@ static int start_admin(struct process *process)
         .write_metrics = write_metrics,
         .write_facts = write_facts,
         .context = process,
+        .listener = process_inherited_admin(process),
     };
-    process_reload_sources(&sources);
     int error =
         admin_new(process->loop, node_wheel(process->node), process->config, &sources, &process->admin);
     free(blocks);
@@ -96,6 +96,22 @@ static void on_stop_signal(uv_signal_t *handle, int number)
     process_leave(handle->data, number);
 }
 
+/* This thread's loop runs the timer, and it looks at the others'. */
+static void on_watchdog(uv_timer_t *timer)
+{
+    if (process_is_alive(timer->data))
+        systemd_notify("WATCHDOG=1");
+}
+
+static void start_watchdog(struct process *process)
+{
+    uint64_t every_ms = systemd_watchdog_ms();
+    uv_timer_init(process->loop, &process->watchdog);
+    process->watchdog.data = process;
+    if (every_ms > 0)
+        uv_timer_start(&process->watchdog, on_watchdog, 0, every_ms);
+}
+
 static void start_signals(struct process *process)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -107,13 +123,16 @@ static void start_signals(struct process *process)
     uv_signal_start(&process->on_int, on_stop_signal, SIGINT);
 }
 
-static int start(struct process *process)
+static int start(struct process *process, bool take_over)
 {
+    int error = process_inherit(process, take_over);
+    if (error)
+        return error;
     unsigned count = process->config->edge.workers;
     process->workers = calloc(count, sizeof(*process->workers));
     if (!process->workers)
         abort();
-    int error = node_new(process->loop, process->config, count, &process->node);
+    error = node_new(process->loop, process->config, count, &process->node);
     if (error)
         return error;
     for (unsigned w = 0; w < count; w++) {
@@ -125,7 +144,9 @@ static int start(struct process *process)
     error = process_listen(process);
     if (!error)
         error = start_admin(process);
-    return error ? error : start_workers(process);
+    if (!error)
+        error = start_workers(process);
+    return error ? error : process_take_place(process);
 }
 
 static void stop(struct process *process)
@@ -137,23 +158,23 @@ static void stop(struct process *process)
     node_close(process->node);
     uv_close((uv_handle_t *)&process->on_term, NULL);
     uv_close((uv_handle_t *)&process->on_int, NULL);
+    uv_close((uv_handle_t *)&process->watchdog, NULL);
     process_leave_close(process);
-    process_reload_close(process);
+    process_give_up_place(process);
     uv_run(process->loop, UV_RUN_DEFAULT);
     node_free(process->node);
     uv_loop_close(process->loop);
     free(process->workers);
-    process_reload_free(process);
-    config_unref(process->config);
+    process_listen_deinit(process);
 }
 
-int process_serve(const struct config *config, const char *path)
+int process_serve(const struct config *config, bool take_over)
 {
-    struct process process = {.config = config_ref(config), .loop = uv_default_loop()};
+    struct process process = {.config = config, .loop = uv_default_loop()};
     start_signals(&process);
+    start_watchdog(&process);
     process_leave_init(&process);
-    process_reload_init(&process, path);
-    int error = start(&process);
+    int error = start(&process, take_over);
     if (error) {
         /* Nothing was served yet: the process ends at once and the kernel takes everything back. */
         log_error("process.start", "cannot start: %s", uv_strerror(error));
@@ -161,6 +182,7 @@ int process_serve(const struct config *config, const char *path)
     }
     log_info("process.ready", "ready: %u workers, presence in %s", process.worker_count,
         config->presence.store == PRESENCE_REDIS ? "Redis" : "memory");
+    systemd_notify_ready();
     uv_run(process.loop, UV_RUN_DEFAULT);
     stop(&process);
     log_info("process.stopped", "stopped");

@@ -1,9 +1,8 @@
 /* What the files of the process share.
  *
  *   process.c         start and end
- *   process_listen.c  the listening sockets
+ *   process_listen.c  the listening sockets: opened, inherited, handed over to a successor
  *   process_leave.c   from the order to stop to the last connection
- *   process_reload.c  from one configuration to the next
  *
  * Main thread, but for what is said otherwise.
  */
@@ -11,19 +10,27 @@
 
 #include "edge/admin/admin.h"
 #include "edge/process.h"
-#include "edge/reload.h"
+#include "edge/service/hand_over.h"
 #include "edge/worker.h"
 
 struct process {
-    const struct config *config; /* with a reference */
+    const struct config *config;
     uv_loop_t *loop;
     uv_signal_t on_term, on_int;
+    uv_timer_t watchdog;
     struct node *node;
     struct admin *admin;
     struct worker *workers;
     unsigned worker_count;
     uint16_t port; /* of the first listener that has one; 0: none has */
-    struct {       /* process_leave.c */
+    struct {       /* process_listen.c */
+        struct inheritance inherited;
+        int predecessor; /* the line to it, while we take over; -1: none */
+        struct hand_over *hand_over;
+        struct hand_over_socket *sockets; /* all that we listen at; those of the workers are their doors' */
+        size_t count;
+    } listening;
+    struct { /* process_leave.c */
         enum process_leaving { PROCESS_SERVES, PROCESS_WARNS, PROCESS_DRAINS } state;
         uv_timer_t timer;
         struct finished_mail {
@@ -32,15 +39,6 @@ struct process {
         } * finished; /* one a worker */
         unsigned running;
     } leave;
-    struct { /* process_reload.c */
-        struct reload *room;
-        uv_signal_t on_hup;
-        struct taken_mail {
-            struct mail mail;
-            struct process *process;
-        } * taken;           /* one a worker */
-        unsigned going_over; /* workers */
-    } reload;
 };
 
 /* False when a worker's loop has not turned for so long that the process had better be restarted. */
@@ -48,9 +46,27 @@ bool process_is_alive(const struct process *process);
 
 /* ---- process_listen.c ---- */
 
+/* Finds out what was passed on: by the service manager, and with `take_over` by the process at edge.hand_over, if there is
+ * one. If there is none, that place is ours from now on. 0, or a negative errno that is in the log: another one is there,
+ * and we were not told to take over. */
+int process_inherit(struct process *process, bool take_over);
+
 /* Gives each worker its share of every listener of the configuration. 0, or a negative errno that is in the log. Before
  * the workers run. */
 int process_listen(struct process *process);
+
+/* The socket for the admin listener that was passed on; 0: none was. */
+int process_inherited_admin(struct process *process);
+
+/* Everything runs: tells the predecessor, if there is one; he leaves, and we take his place at edge.hand_over. 0, or a
+ * negative errno that is in the log. */
+int process_take_place(struct process *process);
+
+/* Nobody takes our place any more. */
+void process_give_up_place(struct process *process);
+
+/* After all else. */
+void process_listen_deinit(struct process *process);
 
 /* ---- process_leave.c ----
  *
@@ -68,13 +84,5 @@ void process_leave_close(struct process *process);
 /* A signal to stop. */
 void process_leave(struct process *process, int signal_number);
 
-/* ---- process_reload.c ---- */
-
-/* Before the start, and after it for SIGHUP; then, when the loop has run out, free. `path` is where the configuration was
- * loaded from. */
-void process_reload_init(struct process *process, const char *path);
-void process_reload_close(struct process *process);
-void process_reload_free(struct process *process);
-
-/* Adds what the admin listener asks for. */
-void process_reload_sources(struct admin_sources *sources);
+/* Another process has our listening sockets, and serves: drains at once. */
+void process_leave_to(struct process *process, pid_t successor);

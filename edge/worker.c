@@ -12,8 +12,6 @@
 enum {
     TICK_MS = WHEEL_TICK_MS,
     DRAIN_STEP_MS = 20,
-    /* How long a client may take to answer its Close frame, after the last one was sent. */
-    DRAIN_GRACE_MS = 2000,
 };
 
 /* ---- one turn of the loop ---- */
@@ -152,7 +150,7 @@ static void on_drain_step(uv_timer_t *timer)
         finish(worker);
         return;
     }
-    if (passed_ms < (uint64_t)worker->drain.over_ms + DRAIN_GRACE_MS)
+    if (passed_ms < (uint64_t)worker->drain.over_ms + WORKER_DRAIN_GRACE_MS)
         return;
     door_close_connections(worker->door);
     struct connection *connection;
@@ -199,7 +197,6 @@ static void start_timers(struct worker *worker)
     worker->tick.data = worker;
     uv_timer_start(&worker->tick, on_tick, TICK_MS, TICK_MS);
     connection_lists_init(worker);
-    worker_reload_init(worker);
     uv_timer_init(&worker->loop, &worker->drain.timer);
     worker->drain.timer.data = worker;
     atomic_store_explicit(&worker->turned_ms, worker_now_ms(worker), memory_order_relaxed);
@@ -209,7 +206,7 @@ int worker_init(
     struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node)
 {
     *worker = (struct worker){
-        .number = number, .worker_count = workers, .workers = worker - number, .config = config_ref(config)};
+        .number = number, .worker_count = workers, .workers = worker - number, .config = config};
     worker->edge_number = node_incarnation(node);
     worker->next_serial = number + 1;
     worker->serial_step = workers;
@@ -230,9 +227,12 @@ int worker_init(
     return worker->websockets ? 0 : -ENOMEM;
 }
 
-int worker_listen(struct worker *worker, int fd, const struct config_listen *listen_at)
+int worker_listen(struct worker *worker, int fd, const struct config_listen *listen_at, bool kept)
 {
-    return door_add_listener(worker->door, fd, listen_at);
+    int error = door_add_listener(worker->door, fd, listen_at);
+    if (!error && kept)
+        door_keep_listener(worker->door, fd);
+    return error;
 }
 
 static void close_handles(struct worker *worker)
@@ -245,7 +245,6 @@ static void close_handles(struct worker *worker)
     uv_close((uv_handle_t *)&worker->tick, NULL);
     uv_close((uv_handle_t *)&worker->drain.timer, NULL);
     connection_lists_close(worker);
-    worker_reload_close(worker);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
 }
 
@@ -269,5 +268,4 @@ void worker_join(struct worker *worker)
     app_metrics_deinit(&worker->apps);
     if (error)
         log_error("worker.leak", "worker %u ended with open handles: %s", worker->number, uv_strerror(error));
-    config_unref(worker->config);
 }

@@ -24,8 +24,8 @@ LIST_HEAD(connection_list, connection);
 struct worker {
     unsigned number;
     unsigned worker_count;
-    struct worker *workers;      /* all of the process, in the order of their numbers */
-    const struct config *config; /* with a reference */
+    struct worker *workers; /* all of the process, in the order of their numbers */
+    const struct config *config;
     uv_loop_t loop;
     uv_thread_t thread;
     uv_prepare_t end_of_turn;
@@ -55,13 +55,7 @@ struct worker {
         uint64_t recent_s, before_s; /* the largest of this window, and of the one before */
         bool warned, refused;        /* said in the log in this window */
     } clocks;
-    struct { /* another configuration */
-        struct mail request;
-        const struct config *config;
-        struct mail *taken;
-    } reload;
-    uv_timer_t leavers; /* runs while connections of apps that are gone or disabled are being closed */
-    struct {            /* leaving */
+    struct { /* leaving */
         struct mail request;
         struct mail *finished; /* posted to the node when all is given back */
         uv_timer_t timer;
@@ -80,8 +74,9 @@ struct worker {
 int worker_init(
     struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node);
 
-/* Takes connections from a listener; fd is the worker's from now on. Main thread, before worker_start(). */
-int worker_listen(struct worker *worker, int fd, const struct config_listen *listen_at);
+/* Takes connections from a listener; fd is the worker's from now on; kept: as in door_keep_listener(). Main thread, before
+ * worker_start(). */
+int worker_listen(struct worker *worker, int fd, const struct config_listen *listen_at, bool kept);
 
 int worker_start(struct worker *worker);
 
@@ -92,21 +87,15 @@ void worker_drain(struct worker *worker, uint32_t over_ms, bool others_listen, s
 
 /* A worker that drains does so at once. Ignored by one that does not, or has ended; until worker_join(). Any thread. */
 void worker_hurry(struct worker *worker);
-/* Asks a running worker to go over to another configuration, between two turns of its loop; it keeps a reference. When
- * it has let go of the one before, `taken` is posted to the node's mailbox. One at a time, and not after
- * worker_drain(). What was said with the one before stays; what comes next is judged by the new one. Connections whose
- * app is gone or disabled are closed with 4001 or 4003, spread over edge.drain_ms. Any thread. */
-void worker_reload(struct worker *worker, const struct config *config, struct mail *taken);
 
-/* Before the thread runs, and for the end of it (worker_reload.c). */
-void worker_reload_init(struct worker *worker);
-void worker_reload_close(struct worker *worker);
+/* After the last close, how long a client may take to answer its Close frame before it is reset. */
+enum { WORKER_DRAIN_GRACE_MS = 2000 };
 
 /* Waits for the thread, then frees everything. Main thread. */
 void worker_join(struct worker *worker);
 
 /* The loop's clock, in ms; monotonic. Worker's thread. */
-static inline uint64_t worker_now_ms(const struct worker *worker)
+static inline uint64_t worker_now_ms(struct worker *worker)
 {
     return uv_now(&worker->loop);
 }

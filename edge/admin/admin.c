@@ -3,7 +3,6 @@
 #include "edge/admin/admin_pages.h"
 #include "edge/admin/admin_token.h"
 #include "edge/base/clock.h"
-#include "edge/base/container.h"
 #include "edge/base/log.h"
 #include "edge/door/door.h"
 
@@ -12,9 +11,10 @@
 #include <string.h>
 
 struct admin {
-    const struct config *config; /* with a reference */
+    const struct config *config;
     struct admin_sources sources;
     struct door *door;
+    int listener;
     uint16_t port;
     double start_time_seconds; /* read once: computed anew it would wander with the clock */
 };
@@ -47,42 +47,6 @@ static int print_facts(struct admin *admin, struct buffer *body)
     return 404;
 }
 
-static int print_reload(struct admin *admin, struct buffer *body)
-{
-    admin->sources.write_reload(admin->sources.context, body);
-    return 200;
-}
-
-/* ---- asking for a reload ---- */
-
-struct asked_reload {
-    struct reload_asker asker;
-    struct http_exchange *exchange; /* unwatched: it stays until it is answered */
-};
-
-static void on_told(struct reload_asker *asker, enum reload_result result, const char *text, size_t bytes)
-{
-    static const int statuses[] = {[RELOAD_TAKEN] = 200, [RELOAD_REFUSED] = 422, [RELOAD_NOT_NOW] = 503};
-    struct asked_reload *asked = CONTAINER_OF(asker, struct asked_reload, asker);
-    http_answer(asked->exchange, &(struct http_answer){.status = statuses[result],
-                                     .content_type = "text/plain; charset=utf-8",
-                                     .headers = "Cache-Control: no-store\r\n",
-                                     .body = text,
-                                     .body_bytes = bytes});
-    free(asked);
-}
-
-static void ask_to_reload(struct admin *admin, struct http_exchange *exchange)
-{
-    struct asked_reload *asked = malloc(sizeof(*asked));
-    if (!asked)
-        abort();
-    *asked = (struct asked_reload){.asker.told = on_told, .exchange = exchange};
-    admin->sources.reload(admin->sources.context, &asked->asker);
-}
-
-/* ---- pages ---- */
-
 static const struct page {
     const char *path;
     int (*print)(struct admin *admin, struct buffer *body);
@@ -93,7 +57,6 @@ static const struct page {
     {"/readyz", print_readiness, NULL, false},
     {"/metrics", print_metrics, "text/plain; version=0.0.4; charset=utf-8", false},
     {"/facts", print_facts, "text/plain; charset=utf-8", true},
-    {"/reload", print_reload, NULL, true},
 };
 
 static const struct page *page_find(struct http_text path)
@@ -108,14 +71,9 @@ static void on_request(void *context, const struct http_request *request)
 {
     struct admin *admin = context;
     const struct page *page = page_find(request->path);
-    if (!page || (page->print == print_reload && !admin->sources.reload)) {
+    if (!page) {
         http_answer_error(
-            request->exchange, 404, NULL, "there are /healthz, /readyz, /metrics, /facts and /reload here");
-        return;
-    }
-    if (page->print == print_reload && strcmp(request->method, "POST") == 0) {
-        if (admin_allows(admin->config, request, ADMIN_RELOADS))
-            ask_to_reload(admin, request->exchange);
+            request->exchange, 404, NULL, "there are /healthz, /readyz, /metrics and /facts here");
         return;
     }
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
@@ -149,7 +107,7 @@ static struct admin *make(const struct config *config, const struct admin_source
     struct admin *admin = calloc(1, sizeof(*admin));
     if (!admin)
         abort();
-    admin->config = config_ref(config);
+    admin->config = config;
     admin->sources = *sources;
     admin->sources.workers = copy(sources->workers, sources->worker_count * sizeof(*sources->workers));
     if (sources->turned_ms)
@@ -168,7 +126,13 @@ int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
 {
     static const struct door_handlers handlers = {.request = on_request, .no_path_prefix = true};
     struct config_listen at = {.address = config->edge.admin.address, .port = config->edge.admin.port};
-    int fd = door_listen(&at, false, &at.port);
+    int fd = sources->listener;
+    if (fd > 0) {
+        door_prepare_listener(fd);
+        at.port = door_listener_port(fd);
+    } else {
+        fd = door_listen(&at, false, &at.port);
+    }
     if (fd < 0) {
         log_error(
             "admin.listen", "cannot listen on %s port %u: %s", at.address, (unsigned)at.port, strerror(-fd));
@@ -176,6 +140,7 @@ int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
     }
     struct admin *made = make(config, sources);
     made->port = at.port;
+    made->listener = fd;
     made->door = door_new(loop, wheel, config, sources->node, &handlers, made);
     int error = door_add_listener(made->door, fd, &at);
     if (error) {
@@ -187,12 +152,14 @@ int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
     return 0;
 }
 
-void admin_reload(struct admin *admin, const struct config *config)
+void admin_stop_accepting(struct admin *admin)
 {
-    const struct config *before = admin->config;
-    admin->config = config_ref(config);
-    door_reload(admin->door, config);
-    config_unref(before);
+    door_stop_accepting(admin->door, true);
+}
+
+int admin_listener(const struct admin *admin)
+{
+    return admin->listener;
 }
 
 uint16_t admin_port(const struct admin *admin)
@@ -206,6 +173,5 @@ void admin_free(struct admin *admin)
     free((void *)admin->sources.workers);
     free((void *)admin->sources.turned_ms);
     free((void *)admin->sources.apps);
-    config_unref(admin->config);
     free(admin);
 }

@@ -63,6 +63,11 @@ const char *config_check_listen_address(const char *value)
                  "brackets), or unix: and an absolute path of at most 107 bytes";
 }
 
+const char *config_check_socket_path(const char *value)
+{
+    return value[0] == '\0' || (value[0] == '/' && value[1]) ? NULL : "must be empty, or an absolute path";
+}
+
 const char *config_check_path_prefix(const char *value)
 {
     size_t length = strlen(value);

@@ -48,16 +48,22 @@ bool door_seat_is_full(struct door_seat *seat, const struct config *config);
  * Returns the descriptor or a negative errno; the port that was bound goes to *port. */
 int door_listen(const struct config_listen *listen_at, bool reuse_port, uint16_t *port);
 
+/* Gives a listening socket that another program has opened the options of ours, as far as that is possible. */
+void door_prepare_listener(int fd);
+
+/* The port that a listening socket is bound to; 0 for a unix socket. */
+uint16_t door_listener_port(int fd);
+
 /* A door on `loop` without listeners; `wheel` is the thread's own and outlives the door. Never NULL. */
 struct door *door_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
     struct metrics *metrics, const struct door_handlers *handlers, void *context);
 
-/* Limits, deadlines and certificates of what comes next are those of another configuration. As with door_new(), the
- * reference to it is the caller's to hold. */
-void door_reload(struct door *door, const struct config *config);
-
 /* Takes sockets from a listener; the door owns fd from now on. Returns 0 or a negative errno. */
 int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at);
+
+/* The listener of that descriptor was passed on by someone who keeps it open: when the door stops, whoever waits in its
+ * queue is left to him. */
+void door_keep_listener(struct door *door, int fd);
 
 /* Takes over a socket that another door's `move` has given away, as if it had been accepted here, and handles its
  * request. `socket` is the door's from now on. Not from within a handler. */

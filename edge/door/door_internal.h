@@ -16,10 +16,10 @@ struct door_listener {
     uv_poll_t poll;
     struct door *door;
     int fd;
-    size_t index; /* in edge.listen of the configuration; SIZE_MAX: not one of those */
     bool proxy_protocol;
     bool is_unix;
     struct tls_server *tls; /* referenced; NULL: plain */
+    bool kept;              /* door_keep_listener() */
     LIST_ENTRY(door_listener) entry;
 };
 

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +42,17 @@ static int set_tcp_options(int fd, int family, bool reuse_port)
     return err;
 }
 
+/* Unix sockets have none of the options. */
+void door_prepare_listener(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    (void)set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_BYTES);
+}
+
 static bool read_address(const char *text, uint16_t port, struct sockaddr_storage *address, socklen_t *length)
 {
     struct sockaddr_in *in = (struct sockaddr_in *)address;
@@ -61,11 +73,11 @@ static bool read_address(const char *text, uint16_t port, struct sockaddr_storag
     return false;
 }
 
-static uint16_t bound_port(int fd)
+uint16_t door_listener_port(int fd)
 {
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &length))
+    if (getsockname(fd, (struct sockaddr *)&address, &length) || address.ss_family == AF_UNIX)
         return 0;
     return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
                                                : ((struct sockaddr_in *)&address)->sin_port);
@@ -87,7 +99,7 @@ static int listen_tcp(const struct config_listen *listen_at, bool reuse_port, ui
         close(fd);
         return err;
     }
-    *port = bound_port(fd);
+    *port = door_listener_port(fd);
     return fd;
 }
 

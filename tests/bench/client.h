@@ -55,6 +55,7 @@ struct counters {
     uint64_t frames, bytes, events, added, removed, pings;
     uint64_t errors;         /* pusher:error and pusher:subscription_error */
     uint64_t failed;         /* sockets that could not connect, or ended when we did not ask for it */
+    uint64_t sent_away;      /* ended by a close of 4200, "come back": not among the failed */
     uint64_t violations;     /* bytes that are no valid server frame or no valid handshake */
     uint64_t published;      /* requests answered with 200 */
     uint64_t publish_failed; /* answered otherwise */
@@ -63,8 +64,8 @@ struct counters {
 /* Everything there is one of in a driver. */
 struct driver {
     int epoll;
-    struct sockaddr_in server, api; /* where clients connect; where is published */
-    in_addr_t source;               /* host order: the first of source_count addresses that clients bind to */
+    struct sockaddr_in server;
+    in_addr_t source; /* host order: the first of source_count addresses that clients bind to */
     uint32_t source_count;
     struct bench_app app;
     struct client *clients;
@@ -90,7 +91,6 @@ struct job {
     void (*on_open)(struct driver *driver, struct client *client);
     void (*on_subscribed)(struct driver *driver, struct client *client);
     void (*on_event)(struct driver *driver, struct client *client, const char *text, size_t length);
-    void (*on_removed)(struct driver *driver, struct client *client, const char *text, size_t length);
     void (*on_ended)(struct driver *driver, struct client *client);
     void (*on_published)(struct driver *driver, struct publisher *publisher);
     /* After every turn of the loop: does what is next; true when the job is done. *wait_ns holds a second; a

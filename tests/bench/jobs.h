@@ -33,15 +33,22 @@ extern const struct job job_publish;
  * second. verify=1: each event must be the one that is next. */
 extern const struct job job_fanout;
 
-/* first= users= each=
- * Waits until every subscribed client has been told of `each` members of its channel leaving, all of them different and of
- * the `users` that begin with the number `first`. Anyone else, anyone twice and one too many is a violation. */
-extern const struct job job_removals;
-
 /* ms= n= channels= rate= publishes= seed=
  * `rate` random things a second: clients come, subscribe, talk and leave; so many publishes a second besides.
  */
 extern const struct job job_churn;
+
+/* ms= rate=
+ * `rate` clients a second connect, and leave as soon as they have been greeted. Those who are sent away with 4200 after
+ * that have been served. Done when all have left. */
+extern const struct job job_knock;
+
+/* ms= rate= bytes= settle=
+ * Subscribed clients stay where they are: whoever is sent away comes back at once, and to his channel. `rate` events a
+ * second are published to their channels meanwhile; the answer has the latency of each delivery, and in `away_ms` the
+ * longest that anyone has waited from his end to his subscription. settle=1: done only when all are back. Can be given again
+ * and again: who has a channel keeps it between the jobs. */
+extern const struct job job_reside;
 
 /* Who is subscribed to what. */
 extern const struct job job_members;

@@ -1,5 +1,4 @@
 /* WebSocket frames and messages that no client sends. The connection may end for it; nobody else's does. */
-// tls
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
