@@ -130,8 +130,8 @@ int main(int argc, char **argv)
         status = fleet_tool_run(arguments.tool, config, arguments.edges, arguments.edge_count);
     } else {
         log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);
-        status = process_serve(config, arguments.take_over);
+        status = process_serve(config, arguments.config_path, arguments.take_over);
     }
-    config_free(config);
+    config_unref(config);
     return status;
 }

@@ -33,6 +33,7 @@ static void write_metrics(void *context, struct buffer *out)
 {
     struct process *process = context;
     node_write_metrics(process->node, out);
+    reload_write_metrics(process->reload.room, out);
 }
 
 static bool write_facts(void *context, struct buffer *out)
@@ -83,6 +84,7 @@ static int start_admin(struct process *process)
         .context = process,
         .listener = process_inherited_admin(process),
     };
+    process_reload_sources(&sources);
     int error =
         admin_new(process->loop, node_wheel(process->node), process->config, &sources, &process->admin);
     free(blocks);
@@ -160,20 +162,24 @@ static void stop(struct process *process)
     uv_close((uv_handle_t *)&process->on_int, NULL);
     uv_close((uv_handle_t *)&process->watchdog, NULL);
     process_leave_close(process);
+    process_reload_close(process);
     process_give_up_place(process);
     uv_run(process->loop, UV_RUN_DEFAULT);
     node_free(process->node);
     uv_loop_close(process->loop);
     free(process->workers);
+    process_reload_free(process);
     process_listen_deinit(process);
+    config_unref(process->config);
 }
 
-int process_serve(const struct config *config, bool take_over)
+int process_serve(const struct config *config, const char *path, bool take_over)
 {
-    struct process process = {.config = config, .loop = uv_default_loop()};
+    struct process process = {.config = config_ref(config), .loop = uv_default_loop()};
     start_signals(&process);
     start_watchdog(&process);
     process_leave_init(&process);
+    process_reload_init(&process, path);
     int error = start(&process, take_over);
     if (error) {
         /* Nothing was served yet: the process ends at once and the kernel takes everything back. */

@@ -81,6 +81,7 @@ void process_leave(struct process *process, int signal_number)
         hurry(process);
         return;
     }
+    reload_stop(process->reload.room);
     log_info("process.stopping", "told to stop by SIG%s", sigabbrev_np(signal_number));
     systemd_notify("STOPPING=1\nSTATUS=Sending clients away\nEXTEND_TIMEOUT_USEC=%" PRIu64,
         longest_ms(process, wait_ms) * 1000);

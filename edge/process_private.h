@@ -3,6 +3,7 @@
  *   process.c         start and end
  *   process_listen.c  the listening sockets: opened, inherited, handed over to a successor
  *   process_leave.c   from the order to stop to the last connection
+ *   process_reload.c  from one configuration to the next
  *
  * Main thread, but for what is said otherwise.
  */
@@ -10,11 +11,12 @@
 
 #include "edge/admin/admin.h"
 #include "edge/process.h"
+#include "edge/reload.h"
 #include "edge/service/hand_over.h"
 #include "edge/worker.h"
 
 struct process {
-    const struct config *config;
+    const struct config *config; /* with a reference */
     uv_loop_t *loop;
     uv_signal_t on_term, on_int;
     uv_timer_t watchdog;
@@ -39,6 +41,15 @@ struct process {
         } * finished; /* one a worker */
         unsigned running;
     } leave;
+    struct { /* process_reload.c */
+        struct reload *room;
+        uv_signal_t on_hup;
+        struct taken_mail {
+            struct mail mail;
+            struct process *process;
+        } * taken;           /* one a worker */
+        unsigned going_over; /* workers */
+    } reload;
 };
 
 /* False when a worker's loop has not turned for so long that the process had better be restarted. */
@@ -86,3 +97,14 @@ void process_leave(struct process *process, int signal_number);
 
 /* Another process has our listening sockets, and serves: drains at once. */
 void process_leave_to(struct process *process, pid_t successor);
+
+/* ---- process_reload.c ---- */
+
+/* Before the start, and after it for SIGHUP; then, when the loop has run out, free. `path` is where the configuration was
+ * loaded from. */
+void process_reload_init(struct process *process, const char *path);
+void process_reload_close(struct process *process);
+void process_reload_free(struct process *process);
+
+/* Adds what the admin listener asks for. */
+void process_reload_sources(struct admin_sources *sources);

@@ -197,6 +197,7 @@ static void start_timers(struct worker *worker)
     worker->tick.data = worker;
     uv_timer_start(&worker->tick, on_tick, TICK_MS, TICK_MS);
     connection_lists_init(worker);
+    worker_reload_init(worker);
     uv_timer_init(&worker->loop, &worker->drain.timer);
     worker->drain.timer.data = worker;
     atomic_store_explicit(&worker->turned_ms, worker_now_ms(worker), memory_order_relaxed);
@@ -206,7 +207,7 @@ int worker_init(
     struct worker *worker, unsigned number, unsigned workers, const struct config *config, struct node *node)
 {
     *worker = (struct worker){
-        .number = number, .worker_count = workers, .workers = worker - number, .config = config};
+        .number = number, .worker_count = workers, .workers = worker - number, .config = config_ref(config)};
     worker->edge_number = node_incarnation(node);
     worker->next_serial = number + 1;
     worker->serial_step = workers;
@@ -245,6 +246,7 @@ static void close_handles(struct worker *worker)
     uv_close((uv_handle_t *)&worker->tick, NULL);
     uv_close((uv_handle_t *)&worker->drain.timer, NULL);
     connection_lists_close(worker);
+    worker_reload_close(worker);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
 }
 
@@ -268,4 +270,5 @@ void worker_join(struct worker *worker)
     app_metrics_deinit(&worker->apps);
     if (error)
         log_error("worker.leak", "worker %u ended with open handles: %s", worker->number, uv_strerror(error));
+    config_unref(worker->config);
 }

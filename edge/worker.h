@@ -24,8 +24,8 @@ LIST_HEAD(connection_list, connection);
 struct worker {
     unsigned number;
     unsigned worker_count;
-    struct worker *workers; /* all of the process, in the order of their numbers */
-    const struct config *config;
+    struct worker *workers;      /* all of the process, in the order of their numbers */
+    const struct config *config; /* with a reference */
     uv_loop_t loop;
     uv_thread_t thread;
     uv_prepare_t end_of_turn;
@@ -55,7 +55,13 @@ struct worker {
         uint64_t recent_s, before_s; /* the largest of this window, and of the one before */
         bool warned, refused;        /* said in the log in this window */
     } clocks;
-    struct { /* leaving */
+    struct { /* another configuration */
+        struct mail request;
+        const struct config *config;
+        struct mail *taken;
+    } reload;
+    uv_timer_t leavers; /* runs while connections of apps that are gone or disabled are being closed */
+    struct {            /* leaving */
         struct mail request;
         struct mail *finished; /* posted to the node when all is given back */
         uv_timer_t timer;
@@ -87,6 +93,15 @@ void worker_drain(struct worker *worker, uint32_t over_ms, bool others_listen, s
 
 /* A worker that drains does so at once. Ignored by one that does not, or has ended; until worker_join(). Any thread. */
 void worker_hurry(struct worker *worker);
+/* Asks a running worker to go over to another configuration, between two turns of its loop; it keeps a reference. When
+ * it has let go of the one before, `taken` is posted to the node's mailbox. One at a time, and not after
+ * worker_drain(). What was said with the one before stays; what comes next is judged by the new one. Connections whose
+ * app is gone or disabled are closed with 4001 or 4003, spread over edge.drain_ms. Any thread. */
+void worker_reload(struct worker *worker, const struct config *config, struct mail *taken);
+
+/* Before the thread runs, and for the end of it (worker_reload.c). */
+void worker_reload_init(struct worker *worker);
+void worker_reload_close(struct worker *worker);
 
 /* After the last close, how long a client may take to answer its Close frame before it is reset. */
 enum { WORKER_DRAIN_GRACE_MS = 2000 };
@@ -95,7 +110,7 @@ enum { WORKER_DRAIN_GRACE_MS = 2000 };
 void worker_join(struct worker *worker);
 
 /* The loop's clock, in ms; monotonic. Worker's thread. */
-static inline uint64_t worker_now_ms(struct worker *worker)
+static inline uint64_t worker_now_ms(const struct worker *worker)
 {
     return uv_now(&worker->loop);
 }

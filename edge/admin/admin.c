@@ -3,6 +3,7 @@
 #include "edge/admin/admin_pages.h"
 #include "edge/admin/admin_token.h"
 #include "edge/base/clock.h"
+#include "edge/base/container.h"
 #include "edge/base/log.h"
 #include "edge/door/door.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 
 struct admin {
-    const struct config *config;
+    const struct config *config; /* with a reference */
     struct admin_sources sources;
     struct door *door;
     int listener;
@@ -47,6 +48,42 @@ static int print_facts(struct admin *admin, struct buffer *body)
     return 404;
 }
 
+static int print_reload(struct admin *admin, struct buffer *body)
+{
+    admin->sources.write_reload(admin->sources.context, body);
+    return 200;
+}
+
+/* ---- asking for a reload ---- */
+
+struct asked_reload {
+    struct reload_asker asker;
+    struct http_exchange *exchange; /* unwatched: it stays until it is answered */
+};
+
+static void on_told(struct reload_asker *asker, enum reload_result result, const char *text, size_t bytes)
+{
+    static const int statuses[] = {[RELOAD_TAKEN] = 200, [RELOAD_REFUSED] = 422, [RELOAD_NOT_NOW] = 503};
+    struct asked_reload *asked = CONTAINER_OF(asker, struct asked_reload, asker);
+    http_answer(asked->exchange, &(struct http_answer){.status = statuses[result],
+                                     .content_type = "text/plain; charset=utf-8",
+                                     .headers = "Cache-Control: no-store\r\n",
+                                     .body = text,
+                                     .body_bytes = bytes});
+    free(asked);
+}
+
+static void ask_to_reload(struct admin *admin, struct http_exchange *exchange)
+{
+    struct asked_reload *asked = malloc(sizeof(*asked));
+    if (!asked)
+        abort();
+    *asked = (struct asked_reload){.asker.told = on_told, .exchange = exchange};
+    admin->sources.reload(admin->sources.context, &asked->asker);
+}
+
+/* ---- pages ---- */
+
 static const struct page {
     const char *path;
     int (*print)(struct admin *admin, struct buffer *body);
@@ -57,6 +94,7 @@ static const struct page {
     {"/readyz", print_readiness, NULL, false},
     {"/metrics", print_metrics, "text/plain; version=0.0.4; charset=utf-8", false},
     {"/facts", print_facts, "text/plain; charset=utf-8", true},
+    {"/reload", print_reload, NULL, true},
 };
 
 static const struct page *page_find(struct http_text path)
@@ -71,9 +109,14 @@ static void on_request(void *context, const struct http_request *request)
 {
     struct admin *admin = context;
     const struct page *page = page_find(request->path);
-    if (!page) {
+    if (!page || (page->print == print_reload && !admin->sources.reload)) {
         http_answer_error(
-            request->exchange, 404, NULL, "there are /healthz, /readyz, /metrics and /facts here");
+            request->exchange, 404, NULL, "there are /healthz, /readyz, /metrics, /facts and /reload here");
+        return;
+    }
+    if (page->print == print_reload && strcmp(request->method, "POST") == 0) {
+        if (admin_allows(admin->config, request, ADMIN_RELOADS))
+            ask_to_reload(admin, request->exchange);
         return;
     }
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
@@ -107,7 +150,7 @@ static struct admin *make(const struct config *config, const struct admin_source
     struct admin *admin = calloc(1, sizeof(*admin));
     if (!admin)
         abort();
-    admin->config = config;
+    admin->config = config_ref(config);
     admin->sources = *sources;
     admin->sources.workers = copy(sources->workers, sources->worker_count * sizeof(*sources->workers));
     if (sources->turned_ms)
@@ -152,6 +195,14 @@ int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
     return 0;
 }
 
+void admin_reload(struct admin *admin, const struct config *config)
+{
+    const struct config *before = admin->config;
+    admin->config = config_ref(config);
+    door_reload(admin->door, config);
+    config_unref(before);
+}
+
 void admin_stop_accepting(struct admin *admin)
 {
     door_stop_accepting(admin->door, true);
@@ -173,5 +224,6 @@ void admin_free(struct admin *admin)
     free((void *)admin->sources.workers);
     free((void *)admin->sources.turned_ms);
     free((void *)admin->sources.apps);
+    config_unref(admin->config);
     free(admin);
 }

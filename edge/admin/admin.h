@@ -6,6 +6,9 @@
  *   GET /metrics   Prometheus' text format 0.0.4
  *   GET /facts     whom this edge holds in a fleet's Redis, for `rollcall verify`; 404 without a fleet. Wants the token
  *                  (admin_token.h) where the configuration has one
+ *   GET /reload    which configuration runs, since when, and what was wrong with the last one; wants the token likewise
+ *   POST /reload   reads it again: 200 and what has changed, or 422 and what is wrong, a line each; 503 while stopping.
+ *                  Wants the token likewise
  *
  * It lives on the node's thread, so an answer also shows that this thread turns. Thread: that one, for all of
  * this header, unless said.
@@ -18,6 +21,7 @@
 #include "edge/base/readiness.h"
 #include "edge/base/wheel.h"
 #include "edge/config/config.h"
+#include "edge/reload.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,6 +48,9 @@ struct admin_sources {
     void (*write_metrics)(void *context, struct buffer *out);
     /* The body of /facts; false where there are none. NULL: none. */
     bool (*write_facts)(void *context, struct buffer *out);
+    /* Reloading (edge/reload.h), and its state. NULL: there is no such thing. */
+    void (*reload)(void *context, struct reload_asker *asker);
+    void (*write_reload)(void *context, struct buffer *out);
     void *context;
     /* A listening socket that was passed on, in place of one that is opened where the configuration says; the admin's from
      * then on. 0, which is standard input: there is none. */
@@ -51,9 +58,12 @@ struct admin_sources {
 };
 
 /* Listens where the configuration says, whose edge.admin.enabled the caller has looked at. 0, or a negative
- * errno of the listening socket, which is in the log. The wheel and the configuration outlive the admin. */
+ * errno of the listening socket, which is in the log. The wheel outlives the admin. */
 int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
     const struct admin_sources *sources, struct admin **admin);
+
+/* Goes over to another configuration, keeping a reference; the listener stays where it is. */
+void admin_reload(struct admin *admin, const struct config *config);
 
 /* Closes the listener; answers under way are given. */
 void admin_stop_accepting(struct admin *admin);

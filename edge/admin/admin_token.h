@@ -13,6 +13,7 @@
 
 enum admin_right {
     ADMIN_LOOKS,   /* sees who is connected, and where */
+    ADMIN_RELOADS, /* has the file read again; wants the token only where there is one */
     ADMIN_CHANGES, /* also sends events; wants edge.admin.allow_changes beside the token */
 };
 

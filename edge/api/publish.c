@@ -34,16 +34,15 @@ static void fill_item(struct publish_item *item, const struct event_item *event)
 
 void api_publish(struct api_call *call, struct publish *publish)
 {
-    publish->app = call->app;
     publish->answered = on_answered;
     publish->context = call->request->exchange;
     publish->stale_s = STORE_FRESH;
     node_publish(&call->worker->node, publish);
 }
 
-static struct publish *make_publish(const struct event_list *list)
+static struct publish *make_publish(const struct app *app, const struct event_list *list)
 {
-    struct publish *publish = publish_new(list->count);
+    struct publish *publish = publish_new(app, list->count);
     publish->counted = true;
     publish->as_batch = list->is_batch;
     for (size_t i = 0; i < list->count; i++)
@@ -61,7 +60,7 @@ static void publish_body(struct api_call *call, parse_function *parse)
         return;
     }
     if (api_node_has_room(call))
-        api_publish(call, make_publish(list));
+        api_publish(call, make_publish(call->app, list));
     else
         metric_add(&call->worker->metrics.publishes_refused, list->count);
     event_list_free(list);

@@ -60,7 +60,7 @@ static void terminate(struct api_call *call, struct http_text id)
         free(channel);
         return;
     }
-    struct publish *publish = publish_new(1);
+    struct publish *publish = publish_new(call->app, 1);
     publish->kind = STORE_EVENT_TERMINATE;
     publish->items[0].channel = channel;
     publish->items[0].frame = websocket_seal(frame_copy("", 0));

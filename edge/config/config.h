@@ -1,4 +1,9 @@
-/* The configuration: read once, checked whole, immutable afterwards and so free to read from any thread.
+/* The configuration: read and checked whole, immutable afterwards and so free to read from any thread.
+ *
+ * It is counted: who keeps one, or an app of one, holds a reference. A reload (edge/reload.h) makes a new one beside the
+ * one that runs; the node and the workers go over to it one after the other, each between two turns of its loop, and
+ * the old one is freed by whoever lets go of it last. So: never keep a pointer into a configuration without a
+ * reference, and whatever is made from one and has to change with it (and is not counted itself) hangs on it.
  *
  * The file is JSON; lines whose first characters (after white space) are // are comments. Every key, with its
  * type, default, range, unit and sentence, stands in one table (config_table*.c); the checks, `rollcall
@@ -6,6 +11,8 @@
  * configuration.
  */
 #pragma once
+
+#include "edge/base/rate.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -48,10 +55,13 @@ struct config_limits { /* 0 is unlimited */
     uint32_t cache_ttl_s; /* never 0 */
 };
 
-/* Counters of an app, changed by every worker; they live as long as the configuration. Any thread. */
+/* What is counted of an app, by id, over all configurations that have it without a break: they share it, and it goes
+ * with the last. Any thread. */
 struct app_counters {
+    atomic_uint references;
     atomic_uint connections;
     atomic_uint elsewhere; /* connections on the other edges of the fleet, as last told */
+    struct rate publishes; /* the node's alone */
 };
 
 /* One pair; an app has several while it changes from an old one to a new. */
@@ -91,6 +101,7 @@ struct config_webhook {
 };
 
 struct app {
+    const struct config *config; /* whose it is */
     char *id;
     char *key, *secret; /* the same as those of keys[0] */
     struct app_key *keys;
@@ -126,6 +137,7 @@ struct config_shard {
 struct config_index;
 
 struct config {
+    atomic_uint references;
     struct {
         char *name;       /* a label for logs and metrics; default: the host's name */
         uint32_t workers; /* how many to start; a 0 in the file has become the number of cores */
@@ -190,7 +202,7 @@ struct config {
     struct config_index *index; /* private to config_index.c */
 };
 
-/* Reads and checks a file (at most 16 MiB, and as much in the files that it includes). On success returns 0 and *config, to be freed with config_free().
+/* Reads and checks a file (at most 16 MiB, and as much in the files that it includes). On success returns 0 and *config, to be freed with config_unref().
  * Otherwise a negative errno (of reading the file; -EINVAL when it was read), and the problems, all that were
  * found, up to a hundred in words and the rest counted, are printed to `errors`, one a line:
  * conf/x.json:12: edge.listen[0].port: must be a whole number from 0 to 65535, but is 70000
@@ -201,8 +213,35 @@ int config_load(const char *path, struct config **config, FILE *errors);
  * in its folder. For tests, and for the fuzzer. */
 int config_parse(const char *text, size_t length, const char *name, struct config **config, FILE *errors);
 
-/* Overwrites the secrets before it frees them. NULL is ignored. */
-void config_free(struct config *config);
+/* Paths of keys, such as `log.level`, `edge.listen[0].port` and `apps["7"].limits.connections`, or with a word behind
+ * it, `apps["8"] (new)`. */
+enum { CONFIG_CHANGES_MAX = 100 };
+struct config_paths {
+    size_t count; /* of which so many have texts, at most CONFIG_CHANGES_MAX */
+    char *texts[CONFIG_CHANGES_MAX];
+};
+
+/* What a new configuration changes. */
+struct config_changes {
+    struct config_paths taken;
+    struct config_paths waiting; /* need a restart: the new configuration has the old values */
+};
+
+/* config_load() for a configuration that will take the place of `running`. What of it needs a restart (the table says
+ * so of each key) gets the value that runs, and the mixture is checked again. Apps that both have share their counters.
+ * *changes, to be freed with config_changes_free(), is set on success, else empty. */
+int config_reload(const char *path, const struct config *running, struct config **config,
+    struct config_changes *changes, FILE *errors);
+void config_changes_free(struct config_changes *changes);
+
+/* One more reference, or one less; those who load one have its first. The last one overwrites the secrets before it
+ * frees them. NULL is ignored. Any thread. */
+const struct config *config_ref(const struct config *config);
+void config_unref(const struct config *config);
+
+/* The same of an app: a reference to the configuration that it is of. NULL is ignored. Any thread. */
+const struct app *app_ref(const struct app *app);
+void app_unref(const struct app *app);
 
 /* The app of that key (as in ws://host/app/KEY, percent-decoded), or of that id; NULL if there is none. Keys
  * and ids are compared whole. A hash lookup; any thread. The app lives as long as the configuration. */

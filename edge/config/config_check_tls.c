@@ -127,12 +127,15 @@ static void check_listener(struct config_reading *reading, struct config *config
 
 void config_check_tls(struct config_reading *reading, struct config *config)
 {
+    config_release_tls(config);
     for (size_t i = 0; i < config->edge.listen_count; i++)
         check_listener(reading, config, i);
 }
 
 void config_release_tls(struct config *config)
 {
-    for (size_t i = 0; i < config->edge.listen_count; i++)
+    for (size_t i = 0; i < config->edge.listen_count; i++) {
         tls_server_unref(config->edge.listen[i].tls.server);
+        config->edge.listen[i].tls.server = NULL;
+    }
 }

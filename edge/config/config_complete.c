@@ -135,16 +135,23 @@ static bool complete_pairs(struct app *app)
     return short_form;
 }
 
+void config_complete_kept(const struct config_reading *reading, struct config *config)
+{
+    if (reading->follows.balancer_wait)
+        config->edge.balancer_wait_ms = balancer_wait_ms(config);
+    if (reading->follows.connections)
+        config->edge.connections = connections_possible(config);
+}
+
 void config_complete(struct config_reading *reading, struct config *config)
 {
     if (!config->edge.name[0])
         take_host_name(&config->edge.name);
     if (config->edge.workers == 0)
         config->edge.workers = (uint32_t)at_most(count_cores(), 256);
-    if (config->edge.balancer_wait_ms == 0)
-        config->edge.balancer_wait_ms = balancer_wait_ms(config);
-    if (config->edge.connections == 0)
-        config->edge.connections = connections_possible(config);
+    reading->follows.balancer_wait = config->edge.balancer_wait_ms == 0;
+    reading->follows.connections = config->edge.connections == 0;
+    config_complete_kept(reading, config);
     if (config->edge.message_bytes == 0)
         config->edge.message_bytes = message_bytes_needed(config);
     if (config->edge.body_bytes == 0)
@@ -153,8 +160,10 @@ void config_complete(struct config_reading *reading, struct config *config)
         struct app *app = &config->apps[i];
         reading->app_places[i].short_form = complete_pairs(app);
         config_complete_webhooks(app);
+        app->config = config;
         app->counters = calloc(1, sizeof(*app->counters));
         if (!app->counters)
             abort();
+        atomic_init(&app->counters->references, 1);
     }
 }

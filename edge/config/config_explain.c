@@ -69,6 +69,8 @@ static void print_neighbours(FILE *out, const struct config_key *key)
         fprintf(out, "; together with \"%s\"", key->needs);
     if (key->excludes)
         fprintf(out, "; not beside \"%s\"", key->excludes);
+    if (key->restart)
+        fputs("; a change needs a restart", out);
 }
 
 void config_explain_kind(FILE *out, const struct config_key *key)
@@ -124,7 +126,8 @@ static void explain(FILE *out, const struct config_key *keys, const char *prefix
 void config_explain(FILE *out)
 {
     fputs("The configuration is one JSON object. Lines whose first characters are // are comments.\n"
-          "Every key may be left out, unless it says \"required\".\n",
+          "Every key may be left out, unless it says \"required\".\n"
+          "A change is taken up by `rollcall reload` or SIGHUP, unless it says \"needs a restart\".\n",
         out);
     explain(out, config_table, "");
 }

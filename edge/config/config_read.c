@@ -340,14 +340,18 @@ static void release_list(const struct config_key *key, void *base)
     *count = 0;
 }
 
+void config_release_key(const struct config_key *key, void *base)
+{
+    if (key->type == CONFIG_TEXT || key->type == CONFIG_SECRET)
+        release_text(key, base);
+    else if (key->type == CONFIG_OBJECT)
+        config_release(key->keys, base);
+    else if (key->type == CONFIG_LIST)
+        release_list(key, base);
+}
+
 void config_release(const struct config_key *keys, void *base)
 {
-    for (const struct config_key *key = keys; key->name; key++) {
-        if (key->type == CONFIG_TEXT || key->type == CONFIG_SECRET)
-            release_text(key, base);
-        else if (key->type == CONFIG_OBJECT)
-            config_release(key->keys, base);
-        else if (key->type == CONFIG_LIST)
-            release_list(key, base);
-    }
+    for (const struct config_key *key = keys; key->name; key++)
+        config_release_key(key, base);
 }

@@ -77,10 +77,11 @@ static void describe_list(const struct config_key *key, json_t *schema)
 
 static json_t *description(const struct config_key *key)
 {
+    const char *restart = key->restart ? " A change needs a restart." : "";
     if (!key->unit && !key->zero)
-        return must(json_string(key->sentence));
-    return must(json_sprintf("%s (%s%s%s%s)", key->sentence, key->unit ? key->unit : "",
-        key->unit && key->zero ? "; " : "", key->zero ? "0: " : "", key->zero ? key->zero : ""));
+        return must(json_sprintf("%s%s", key->sentence, restart));
+    return must(json_sprintf("%s (%s%s%s%s)%s", key->sentence, key->unit ? key->unit : "",
+        key->unit && key->zero ? "; " : "", key->zero ? "0: " : "", key->zero ? key->zero : "", restart));
 }
 
 static void describe_type(const struct config_key *key, json_t *schema)

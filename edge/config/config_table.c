@@ -62,6 +62,7 @@ static const struct config_key listen_keys[] = {
         .max = 128,
         .text = "127.0.0.1",
         .check = config_check_listen_address,
+        .restart = true,
         .sentence = "An IPv4 or IPv6 address, or unix: and the absolute path of a socket. 0.0.0.0 and :: are "
                     "all of the machine, of one family each."},
     {.name = "port",
@@ -70,10 +71,12 @@ static const struct config_key listen_keys[] = {
         .max = 65535,
         .number = 6001, /* what self-hosted servers of this protocol use */
         .zero = "a free one, said in the log",
+        .restart = true,
         .sentence = "The TCP port; unix sockets have none."},
     {.name = "proxy_protocol",
         .type = CONFIG_BOOL,
         AT(struct config_listen, proxy_protocol),
+        .restart = true,
         .sentence =
             "Connections begin with a PROXY header (version 1 or 2) of a balancer. Only for listeners that "
             "nobody but the balancer reaches: whoever sends the header chooses his address."},
@@ -91,6 +94,7 @@ static const struct config_key admin_keys[] = {
         .type = CONFIG_BOOL,
         EDGE(admin.enabled),
         .number = true,
+        .restart = true,
         .sentence = "Serve /healthz, /readyz, /metrics and /facts on a listener of their own."},
     {.name = "address",
         .type = CONFIG_TEXT,
@@ -99,6 +103,7 @@ static const struct config_key admin_keys[] = {
         .max = 128,
         .text = "127.0.0.1",
         .check = config_check_address,
+        .restart = true,
         .sentence = "An IPv4 or IPv6 address. Who reaches it reads all metrics, and who is connected."},
     {.name = "port",
         .type = CONFIG_NUMBER,
@@ -106,6 +111,7 @@ static const struct config_key admin_keys[] = {
         .max = 65535,
         .number = 9601,
         .zero = "a free one, said in the log",
+        .restart = true,
         .sentence = "The TCP port."},
     {.name = "token",
         .type = CONFIG_SECRET,
@@ -133,12 +139,14 @@ static const struct config_key edge_keys[] = {
         .max = 64,
         .text = "",
         .check = config_check_label,
+        .restart = true,
         .sentence = "A label for logs and metrics; empty: the host's name."},
     {.name = "workers",
         .type = CONFIG_NUMBER,
         EDGE(workers),
         .max = 256,
         .zero = "one a core",
+        .restart = true,
         .sentence = "Threads that serve connections."},
     {.name = "listen",
         .type = CONFIG_LIST,
@@ -147,6 +155,7 @@ static const struct config_key edge_keys[] = {
         .max = 64,
         .number = 1,
         .keys = listen_keys,
+        .restart = true,
         .sentence = "Where clients and back ends connect."},
     {.name = "path_prefix",
         .type = CONFIG_TEXT,
@@ -311,6 +320,7 @@ static const struct config_key edge_keys[] = {
         .min = 16,
         .max = 16 * MIB,
         .number = 64 * KIB,
+        .restart = true,
         .sentence =
             "Messages that may wait between two threads; above that new work is refused as over capacity."},
     {.name = "balancer_wait_ms",
@@ -349,6 +359,7 @@ static const struct config_key edge_keys[] = {
         EDGE(state_dir),
         .max = 1024,
         .text = "",
+        .restart = true,
         .sentence =
             "A folder that the server may write to: it keeps the last good address of each master under "
             "Sentinel, one small file a shard, so that an edge starts also when no Sentinel answers. "

@@ -38,6 +38,8 @@ struct config_key {
     const char *zero;     /* what 0 means; allowed then, whatever min says */
     bool required;        /* texts, secrets and lists: there is no default */
     bool optional;        /* objects: one that is not there leaves its fields empty, without defaults */
+    /* A change needs a restart. Of lists: of how many items there are; what of an item does, its own keys say. */
+    bool restart;
     /* Names of keys in the same object. */
     const char *unless;         /* this one is required, unless that one is there */
     const char *needs;          /* given only together with that one */
@@ -105,6 +107,9 @@ struct config_reading {
     size_t file_count;
     struct config_app_place *app_places; /* of each app of the configuration */
     struct buffer warnings;              /* lines, in the order of their finding */
+    struct {                             /* what was left to us, and depends on what needs a restart */
+        bool connections, balancer_wait;
+    } follows;
     size_t problem_count;
     struct config_problem problems[CONFIG_PROBLEMS_MAX];
 };
@@ -169,8 +174,19 @@ void config_read(struct config_reading *reading, const struct config_key *keys, 
 void config_read_object(struct config_reading *reading, const struct config_key *key, json_t *value,
     const struct config_place *place, void *base);
 
-/* Frees what config_read() allocated in the struct at `base`, not the struct. */
+/* Frees what config_read() allocated in the struct at `base`, not the struct; or of one key of it. */
 void config_release(const struct config_key *keys, void *base);
+void config_release_key(const struct config_key *key, void *base);
+
+/* Gives what needs a restart the values of the configuration that runs, and notes in changes->waiting what that is. An
+ * item of a list of which anything waits stays whole as it is. */
+struct config;
+struct config_changes;
+void config_keep(struct config *config, const struct config *running, struct config_changes *changes);
+
+/* Notes in changes->taken all that is not the same. */
+void config_compare(
+    const struct config *config, const struct config *running, struct config_changes *changes);
 
 /* The secret that a value stands for, to be freed; NULL after a complaint. Texts of key->min to key->max
  * bytes. Files are looked for in the folder of the file in which the value stands. */
@@ -181,6 +197,9 @@ char *config_secret_read(struct config_reading *reading, const struct config_key
  * edge.message_bytes, edge.body_bytes; the pairs and the counters of apps. */
 void config_complete(struct config_reading *reading, struct config *config);
 
+/* Once more, for what follows from keys that have been kept. */
+void config_complete_kept(const struct config_reading *reading, struct config *config);
+
 /* Apps by key and by id; the first of those with one name. */
 struct config_index *config_index_new(const struct config *config);
 void config_index_free(struct config_index *index);
@@ -188,9 +207,10 @@ void config_index_free(struct config_index *index);
 /* Complains of what is wrong between keys. The index must be there. */
 void config_check(struct config_reading *reading, const struct config *config);
 
-/* Reads the certificates of the listeners, makes their servers, and complains and warns of what is wrong with them. */
+/* Reads the certificates of the listeners, makes their servers (in place of those that were there), and complains and
+ * warns of what is wrong with them. */
 void config_check_tls(struct config_reading *reading, struct config *config);
-void config_release_tls(struct config *config);
+void config_release_tls(struct config *config); /* before the list of listeners changes or goes */
 void config_check_redis(struct config_reading *reading, const struct config *config); /* a part of it */
 
 bool config_is_unix(const char *address);

@@ -155,6 +155,33 @@ void door_accept_init(struct door *door)
     door->spare_fd = open_spare();
 }
 
+static size_t index_of(const struct config *config, const struct config_listen *listen_at)
+{
+    for (size_t i = 0; i < config->edge.listen_count; i++)
+        if (&config->edge.listen[i] == listen_at)
+            return i;
+    return SIZE_MAX;
+}
+
+/* A reload changes neither their number nor their addresses. */
+static void reload_listener(struct door_listener *listener, const struct config *config)
+{
+    if (listener->index >= config->edge.listen_count)
+        return;
+    const struct config_listen *listen_at = &config->edge.listen[listener->index];
+    struct tls_server *before = listener->tls;
+    listener->tls = tls_server_ref(listen_at->tls.server);
+    tls_server_unref(before);
+}
+
+void door_reload(struct door *door, const struct config *config)
+{
+    struct door_listener *listener;
+    door->config = config;
+    LIST_FOREACH (listener, &door->listeners, entry)
+        reload_listener(listener, config);
+}
+
 int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at)
 {
     struct door_listener *listener = calloc(1, sizeof(*listener));
@@ -168,6 +195,7 @@ int door_add_listener(struct door *door, int fd, const struct config_listen *lis
     }
     listener->door = door;
     listener->fd = fd;
+    listener->index = index_of(door->config, listen_at);
     listener->proxy_protocol = listen_at->proxy_protocol;
     listener->tls = tls_server_ref(listen_at->tls.server);
     listener->is_unix = strncmp(listen_at->address, "unix:", 5) == 0;

@@ -58,6 +58,10 @@ uint16_t door_listener_port(int fd);
 struct door *door_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
     struct metrics *metrics, const struct door_handlers *handlers, void *context);
 
+/* Limits, deadlines and certificates of what comes next are those of another configuration. As with door_new(), the
+ * reference to it is the caller's to hold. */
+void door_reload(struct door *door, const struct config *config);
+
 /* Takes sockets from a listener; the door owns fd from now on. Returns 0 or a negative errno. */
 int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at);
 

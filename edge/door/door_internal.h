@@ -16,6 +16,7 @@ struct door_listener {
     uv_poll_t poll;
     struct door *door;
     int fd;
+    size_t index; /* in edge.listen of the configuration; SIZE_MAX: not one of those */
     bool proxy_protocol;
     bool is_unix;
     struct tls_server *tls; /* referenced; NULL: plain */

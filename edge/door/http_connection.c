@@ -111,8 +111,7 @@ void http_connections_end_idle(struct door *door)
     struct http_connection *next;
     for (struct http_connection *c = LIST_FIRST(&door->open); c; c = next) {
         next = LIST_NEXT(c, entry);
-        bool is_silent = c->state == HTTP_READS_HEAD && c->in.length == 0 && !c->is_ready;
-        if ((is_silent || c->state == HTTP_SHAKES_HANDS) && !is_new(c))
+        if (c->state == HTTP_READS_HEAD && c->in.length == 0 && !c->is_ready && !is_new(c))
             http_connection_end(c);
     }
 }

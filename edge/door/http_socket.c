@@ -65,6 +65,7 @@ bool http_connection_shake_hands(struct http_connection *c)
     case TLS_HANDSHAKE_DONE:
         metric_add(&c->door->metrics->tls_handshakes, 1);
         c->state = HTTP_READS_HEAD;
+        c->opened_ms = door_now_ms(c->door); /* the first request could not come before */
         http_connection_set_deadline(c, c->door->config->edge.head_timeout_ms);
         return true;
     case TLS_HANDSHAKE_FAILED:

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct channel *channel_new(const struct app *app, const char *name, unsigned workers)
+struct channel *channel_new(const char *name, unsigned workers)
 {
     /* One allocation: the struct, the workers' lists, the node's counts, the name. */
     size_t locals_bytes = workers * sizeof(struct channel_local);
@@ -15,7 +15,6 @@ struct channel *channel_new(const struct app *app, const char *name, unsigned wo
     if (!channel)
         abort();
     atomic_init(&channel->references, 1);
-    channel->app = app;
     channel->on_worker = (uint32_t *)&channel->local[workers];
     channel->name = memcpy((char *)channel->on_worker + counts_bytes, name, name_bytes);
     channel->kind = channel_kind_of(name);

@@ -11,7 +11,6 @@
 #pragma once
 
 #include "edge/base/wheel.h"
-#include "edge/config/config.h"
 #include "presence/store.h"
 
 #include <stdatomic.h>
@@ -38,7 +37,6 @@ struct channel_local {
 
 struct channel {
     atomic_uint references;
-    const struct app *app;
     const char *name; /* in the same allocation */
     enum channel_kind kind;
     uint32_t subscriptions;  /* node: those of this edge that were answered */
@@ -55,7 +53,7 @@ struct channel {
 };
 
 /* A channel without subscriptions, with one reference. Never NULL. */
-struct channel *channel_new(const struct app *app, const char *name, unsigned workers);
+struct channel *channel_new(const char *name, unsigned workers);
 struct channel *channel_ref(struct channel *channel);
 void channel_unref(struct channel *channel);
 

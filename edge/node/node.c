@@ -51,12 +51,11 @@ int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, str
     if (!node)
         abort();
     node->loop = loop;
-    node->config = config;
+    node->config = config_ref(config);
     node->workers = workers;
     STAILQ_INIT(&node->kept);
     node->lines = calloc(workers, sizeof(*node->lines));
-    node->publish_rates = calloc(config->app_count + 1, sizeof(*node->publish_rates));
-    if (!node->lines || !node->publish_rates)
+    if (!node->lines)
         abort();
     int error = 0;
     if (getrandom(&node->incarnation, sizeof(node->incarnation), 0) != sizeof(node->incarnation))
@@ -114,6 +113,14 @@ uint64_t node_incarnation(const struct node *node)
     return node->incarnation;
 }
 
+void node_reload(struct node *node, const struct config *config)
+{
+    const struct config *before = node->config;
+    node->config = config_ref(config);
+    readiness_tolerate(&node->readiness, READINESS_BLIND, config->presence.ready_when_blind);
+    config_unref(before);
+}
+
 void node_close(struct node *node)
 {
     mailbox_close(&node->mailbox);
@@ -131,8 +138,8 @@ void node_close(struct node *node)
 void node_free(struct node *node)
 {
     free(node->lines);
-    free(node->publish_rates);
     if (node->webhooks.room)
         webhooks_free(node->webhooks.room);
+    config_unref(node->config);
     free(node);
 }

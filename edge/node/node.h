@@ -29,7 +29,7 @@ struct connection;
  * the worker's again with the last mail, which frees it. Each half is touched by its own thread only. */
 struct subscription {
     /* Set by the worker before node_subscribe(), not changed afterwards */
-    const struct app *app;
+    const struct app *app; /* with a reference, until the node has answered; then NULL */
     unsigned worker;
     enum channel_kind kind;
     uint32_t name_hash;
@@ -100,8 +100,8 @@ struct publish_item {
  * publish_new(), returned by `answered`, freed by publish_free(). */
 struct publish {
     struct mail mail;
-    struct node_port *port; /* set by node_publish() */
-    const struct app *app;
+    struct node_port *port;   /* set by node_publish() */
+    const struct app *app;    /* with a reference */
     struct socket_id exclude; /* {0, 0}: nobody */
     enum store_event_kind kind;
     bool counted;  /* from a back end: counts against publishes_per_second, is kept in cache channels */
@@ -118,14 +118,14 @@ struct publish {
     struct publish_item items[];
 };
 
-struct publish *publish_new(size_t count);
+struct publish *publish_new(const struct app *app, size_t count);
 void publish_free(struct publish *publish);
 
 /* A question of the HTTP API. The asker allocates it, and frees it with query_free() after `answered`. */
 struct query {
     struct mail mail;
     struct node_port *port;
-    const struct app *app;
+    const struct app *app; /* with a reference */
     enum query_kind { QUERY_CHANNELS, QUERY_CHANNEL, QUERY_USERS } kind;
     char *name;                            /* owned: channel, or prefix */
     unsigned info;                         /* INFO_… */
@@ -174,6 +174,10 @@ atomic_uint *node_connections(struct node *node);
 
 /* The random number of this process, the first half of its socket ids. */
 uint64_t node_incarnation(const struct node *node);
+
+/* Goes over to another configuration, keeping a reference. Before any worker does, so that the node never knows less of
+ * an app than who asks it. */
+void node_reload(struct node *node, const struct config *config);
 
 /* The process sends its clients away: whose connection ends from now on stays where he is, for everybody, since he is
  * expected back elsewhere. Whoever unsubscribes leaves as ever, and everything else goes on: publishes, questions, also

@@ -15,7 +15,6 @@
  */
 #pragma once
 
-#include "edge/base/rate.h"
 #include "edge/base/wheel.h"
 #include "edge/node/node.h"
 #include "edge/webhooks/webhooks.h"
@@ -26,7 +25,7 @@ struct node_line { /* the node's end of the line to one worker */
 
 struct node {
     uv_loop_t *loop;
-    const struct config *config;
+    const struct config *config; /* with a reference */
     struct store *store;
     struct engine *engine; /* the inside of a fleet's store; NULL with the memory store */
     struct mailbox mailbox;
@@ -49,9 +48,8 @@ struct node {
     struct wheel_timer usage; /* the store is told how many connections apps have */
     uint64_t incarnation;
     unsigned workers;
-    struct node_line *lines;    /* one a worker */
-    struct rate *publish_rates; /* one an app, in the order of config->apps */
-    atomic_uint connections;    /* of clients, on all workers */
+    struct node_line *lines; /* one a worker */
+    atomic_uint connections; /* of clients, on all workers */
     struct readiness readiness;
     struct { /* whether shards are out of reach (blind.c) */
         struct wheel_timer timer;

@@ -6,6 +6,7 @@
 #include "edge/pusher/websocket_frame.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     /* pusher_internal:subscription_count is told at once up to so many subscriptions, above that every 5 s
@@ -87,10 +88,13 @@ static void on_event(void *node, struct store_channel *stored, const struct stor
 /* ---- subscription counts ---- */
 
 /* On encrypted channels Java would try to decrypt it; presence channels have a roster (protocol.md). */
-static bool wants_count(const struct channel *channel)
+static bool wants_count(
+    const struct node *node, const struct store_channel *stored, const struct channel *channel)
 {
-    return channel->app->subscription_counts &&
-           (channel->kind == CHANNEL_PUBLIC || channel->kind == CHANNEL_PRIVATE);
+    if (channel->kind != CHANNEL_PUBLIC && channel->kind != CHANNEL_PRIVATE)
+        return false;
+    const struct app *app = config_app_by_id(node->config, stored->app_id, strlen(stored->app_id));
+    return app && app->subscription_counts;
 }
 
 static void tell_count(struct node *node, struct channel *channel)
@@ -111,7 +115,7 @@ static void on_subscription_count(void *context, struct store_channel *stored, u
 {
     struct node *node = context;
     struct channel *channel = subscribed_channel(stored);
-    if (!channel || !wants_count(channel))
+    if (!channel || !wants_count(node, stored, channel))
         return;
     struct wheel_timer *timer = &channel->subscription_count.timer;
     uint64_t due_ms = channel->subscription_count.told_ms + COUNT_EVERY_MS;

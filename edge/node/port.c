@@ -42,6 +42,8 @@ void port_on_answered(struct mail *mail, void *context)
     struct worker *worker = context;
     if (subscription->state == SUBSCRIPTION_ENDED)
         return; /* given up meanwhile; `released` follows */
+    app_unref(subscription->app);
+    subscription->app = NULL;
     if (subscription->result != STORE_OK) {
         connection_subscribed(subscription);
         subscription_free(subscription);

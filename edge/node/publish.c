@@ -163,8 +163,7 @@ static enum node_status admit(struct node *node, struct publish *publish)
     uint32_t count = (uint32_t)publish->count;
     if (per_second && count > per_second)
         count = per_second;
-    struct rate *rate = &node->publish_rates[publish->app - node->config->apps];
-    if (rate_take(rate, count, per_second, per_second, uv_now(node->loop)))
+    if (rate_take(&publish->app->counters->publishes, count, per_second, per_second, uv_now(node->loop)))
         return NODE_OK;
     publish->retry_after_s = 1;
     return NODE_RATE_LIMITED;

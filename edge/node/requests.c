@@ -19,6 +19,7 @@ struct subscription *subscription_new(
 
 void subscription_free(struct subscription *subscription)
 {
+    app_unref(subscription->app);
     channel_unref(subscription->channel);
     frame_unref(subscription->answer);
     frame_unref(subscription->cached);
@@ -26,11 +27,12 @@ void subscription_free(struct subscription *subscription)
     free(subscription);
 }
 
-struct publish *publish_new(size_t count)
+struct publish *publish_new(const struct app *app, size_t count)
 {
     struct publish *publish = calloc(1, sizeof(*publish) + count * sizeof(publish->items[0]));
     if (!publish)
         abort();
+    publish->app = app_ref(app);
     publish->count = count;
     return publish;
 }
@@ -44,6 +46,7 @@ void publish_free(struct publish *publish)
         free(publish->items[i].note_user_id);
     }
     buffer_deinit(&publish->body);
+    app_unref(publish->app);
     free(publish);
 }
 
@@ -52,7 +55,7 @@ struct query *query_new(const struct app *app, enum query_kind kind, const char 
     struct query *query = calloc(1, sizeof(*query));
     if (!query || !(query->name = strdup(name)))
         abort();
-    query->app = app;
+    query->app = app_ref(app);
     query->kind = kind;
     query->info = info;
     return query;
@@ -62,5 +65,6 @@ void query_free(struct query *query)
 {
     free(query->name);
     buffer_deinit(&query->body);
+    app_unref(query->app);
     free(query);
 }

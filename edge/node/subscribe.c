@@ -9,10 +9,10 @@
 
 /* ---- channels ---- */
 
-static struct channel *channel_of(struct node *node, struct store_channel *stored, const struct app *app)
+static struct channel *channel_of(struct node *node, struct store_channel *stored)
 {
     if (!stored->context) {
-        struct channel *channel = channel_new(app, stored->name, node->workers);
+        struct channel *channel = channel_new(stored->name, node->workers);
         channel->subscription_count.node = node;
         channel->subscription_count.timer.expired = node_on_count_due;
         stored->context = channel;
@@ -54,7 +54,7 @@ static struct frame *cached_frame(const struct channel *channel, struct frame *c
 static void accept_subscription(struct node *node, struct subscription *subscription, struct frame *cached)
 {
     struct store_channel *stored = subscription->stored.channel;
-    struct channel *channel = channel_of(node, stored, subscription->app);
+    struct channel *channel = channel_of(node, stored);
     subscription->node_state = NODE_ANSWERED;
     subscription->node_channel = channel;
     subscription->channel = channel_ref(channel);

@@ -105,7 +105,7 @@ static int admit_to_app(struct worker *worker, const struct http_request *reques
         return refuse(admission, PUSHER_OVER_CAPACITY, "The server has as many connections as it may");
     unsigned elsewhere = atomic_load_explicit(&app->counters->elsewhere, memory_order_relaxed);
     if (take_place(&app->counters->connections, elsewhere, app->limits.connections)) {
-        admission->app = app;
+        admission->app = app_ref(app);
         return 0;
     }
     atomic_fetch_sub(node_connections(worker->node.node), 1);
@@ -136,4 +136,5 @@ void connection_give_back(const struct app *app, struct worker *worker)
 {
     atomic_fetch_sub(&app->counters->connections, 1);
     atomic_fetch_sub(node_connections(worker->node.node), 1);
+    app_unref(app);
 }

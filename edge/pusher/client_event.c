@@ -112,8 +112,7 @@ static void send_event(
 {
     /* Absent data becomes an empty object: some clients need the key (protocol.md). */
     struct json_text data = message->data.raw.bytes ? message->data.raw : (struct json_text){"{}", 2};
-    struct publish *publish = publish_new(1);
-    publish->app = connection->app;
+    struct publish *publish = publish_new(connection->app, 1);
     publish->exclude = connection->id;
     publish->answered = on_answered;
     publish->context = new_handle(connection);

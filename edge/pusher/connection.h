@@ -63,9 +63,9 @@ struct connection {
     const struct transport *transport;
     void *transport_data; /* the transport's own: for WebSocket the struct lws */
     struct worker *worker;
-    const struct app *app;      /* NULL while refused for want of one */
+    const struct app *app;      /* with a reference; NULL while refused for want of one */
     struct app_metrics *counts; /* the worker's, of this app or of nobody; never NULL */
-    const struct app_key *key;  /* the pair it came with */
+    const struct app_key *key;  /* the pair it came with, or the app's first when that is gone */
     struct user *user;          /* NULL until signed in */
     uint64_t opened_ms;
     bool authorized;        /* has signed in, or has been let into a channel with a signature */
@@ -80,6 +80,8 @@ struct connection {
     bool is_dirty, is_lazy;
     bool blocked; /* the kernel took no more; the transport flushes when it does */
     uint8_t protocol;
+    uint16_t leaves_with; /* its app is gone or disabled: the code it will be closed with; 0: it stays */
+    uint64_t leaves_ms;   /* and when, which is the worker's to set */
     enum connection_state { CONNECTION_OPEN, CONNECTION_CLOSING } state;
     enum { CONNECTION_QUIET, CONNECTION_PINGED } liveness;
     enum store_reason reason; /* why it ends, for webhooks */
@@ -104,7 +106,7 @@ struct connection {
 
 /* Who is let in, and as what. All zero but `why` when nobody is. */
 struct admission {
-    const struct app *app;
+    const struct app *app; /* with a reference, which is the connection's from connection_new() on */
     const struct app_key *key;
     uint8_t protocol;
     const char *why; /* static */
@@ -175,6 +177,10 @@ void connection_terminate(struct connection *connection, const char *why);
 /* Writes every outbox that has something new, and carries out the closes of this turn. At the end of each
  * turn, outside of all callbacks of libwebsockets. */
 void connection_flush_dirty(struct worker *worker);
+
+/* Goes over to another configuration: to the app of the same id there. Where there is none, or a disabled one, the
+ * connection stays as it is, and leaves_with says with what it is to be ended. */
+void connection_reload(struct connection *connection, const struct config *config);
 
 /* A user on the connection's watchlist has come online or gone offline; the frame says so. */
 void connection_user_changed(struct subscription *subscription, bool online, struct frame *frame);

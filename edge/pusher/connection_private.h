@@ -9,6 +9,7 @@
  *   signin.c         signing in as a user
  *   watchlist.c      users' own channels, watchlists
  *   admit.c          who is let in
+ *   reload.c         another configuration
  */
 #pragma once
 
@@ -47,7 +48,7 @@ const struct app_key *connection_pair_of(const struct connection *connection, st
 
 /* ---- admit.c ---- */
 
-/* The places that connection_admit() took. */
+/* The places that connection_admit() took, and its reference to the app. */
 void connection_give_back(const struct app *app, struct worker *worker);
 
 /* ---- sending.c ---- */
@@ -65,6 +66,9 @@ void connection_stop_sending(struct connection *connection);
 
 void connection_watch(struct connection *connection);       /* from the opening on */
 void connection_watch_stall(struct connection *connection); /* it has just become blocked */
+
+/* Deadlines may have become shorter. */
+void connection_watch_anew(struct connection *connection);
 
 /* ---- subscribe.c ---- */
 

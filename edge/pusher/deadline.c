@@ -44,6 +44,17 @@ void connection_watch(struct connection *connection)
     set(connection, connection->heard_ms + connection->worker->config->edge.ping_after_ms);
 }
 
+void connection_watch_anew(struct connection *connection)
+{
+    uint64_t due_ms = connection->heard_ms + connection->worker->config->edge.ping_after_ms;
+    if (connection->liveness == CONNECTION_PINGED)
+        due_ms = connection->pinged_ms + connection->worker->config->edge.pong_timeout_ms;
+    if (due_ms > authorization_due_ms(connection))
+        due_ms = authorization_due_ms(connection);
+    if (connection->deadline.due_ms > due_ms)
+        set(connection, due_ms);
+}
+
 void connection_watch_stall(struct connection *connection)
 {
     uint64_t due_ms = worker_now_ms(connection->worker) + stall_step_ms(connection);

@@ -213,7 +213,7 @@ void connection_subscribe(struct connection *connection, struct message *message
 
 void connection_ask_node(struct connection *connection, struct subscription *subscription)
 {
-    subscription->app = connection->app;
+    subscription->app = app_ref(connection->app);
     subscription->worker = connection->worker->number;
     subscription->name_hash = hash_of((struct json_text){subscription->name, strlen(subscription->name)});
     subscription->connection = connection;

@@ -533,12 +533,13 @@ struct websocket_host *websocket_host_new(struct worker *worker)
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
         .foreign_loops = loops,
         .count_threads = 1,
-        .gid = -1,
-        .uid = -1,
         .user = host,
         .pcontext = &host->context,
         .retry_and_idle_policy = &no_timers,
     };
+    /* Nobody else's. Their types are not those of 4.1 any more. */
+    info.gid = (__typeof__(info.gid))-1;
+    info.uid = (__typeof__(info.uid))-1;
     host->worker = worker;
     host->bridges = (struct tls_bridges){.loop = &worker->loop, .wheel = &worker->wheel};
     host->ping = websocket_ping_new();

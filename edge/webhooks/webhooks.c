@@ -114,7 +114,7 @@ struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*n
         abort();
     webhooks->wheel = wheel;
     webhooks->now_ms = now_ms;
-    webhooks->config = config;
+    webhooks->config = config_ref(config);
     webhooks->listener = *listener;
     webhooks->endpoints = calloc(count_enabled(config) + 1, sizeof(*webhooks->endpoints));
     webhooks->first_endpoint = calloc(config->app_count + 1, sizeof(*webhooks->first_endpoint));
@@ -159,5 +159,6 @@ void webhooks_free(struct webhooks *webhooks)
     free(webhooks->first_endpoint);
     free(webhooks->counts);
     free(webhooks->lanes);
+    config_unref(webhooks->config);
     free(webhooks);
 }

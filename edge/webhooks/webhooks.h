@@ -40,7 +40,7 @@ struct webhooks_listener {
 /* Whether any app has an endpoint that wants anything. */
 bool webhooks_wanted(const struct config *config);
 
-/* Never NULL. The loop, its wheel and the configuration outlive it. now_ms: the wheel's clock, monotonic. */
+/* Never NULL. The loop and its wheel outlive it. now_ms: the wheel's clock, monotonic. */
 struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*now_ms)(void),
     const struct config *config, const struct webhooks_listener *listener);
 

@@ -85,7 +85,7 @@ TAILQ_HEAD(endpoint_queue, endpoint);
 struct webhooks {
     uint64_t (*now_ms)(void);
     struct wheel *wheel;
-    const struct config *config;
+    const struct config *config; /* with a reference */
     struct webhooks_listener listener;
     struct client *guarded, *open; /* the second one also goes to private addresses */
     struct endpoint *endpoints;    /* those of an app are neighbours */

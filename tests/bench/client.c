@@ -306,9 +306,11 @@ static void on_text(struct driver *driver, struct client *client, const char *te
         violate(driver, client, "a message without an event");
     else if (STARTS_WITH(name, left, "pusher_internal:member_added\""))
         driver->counters.added++;
-    else if (STARTS_WITH(name, left, "pusher_internal:member_removed\""))
+    else if (STARTS_WITH(name, left, "pusher_internal:member_removed\"")) {
         driver->counters.removed++;
-    else if (STARTS_WITH(name, left, "pusher_internal:subscription_succeeded\""))
+        if (driver->job && driver->job->on_removed)
+            driver->job->on_removed(driver, client, text, length);
+    } else if (STARTS_WITH(name, left, "pusher_internal:subscription_succeeded\""))
         on_succeeded(driver, client, text, length);
     else if (STARTS_WITH(name, left, "pusher:connection_established\""))
         on_established(driver, client, text, length);

@@ -64,8 +64,8 @@ struct counters {
 /* Everything there is one of in a driver. */
 struct driver {
     int epoll;
-    struct sockaddr_in server;
-    in_addr_t source; /* host order: the first of source_count addresses that clients bind to */
+    struct sockaddr_in server, api; /* where clients connect; where is published */
+    in_addr_t source;               /* host order: the first of source_count addresses that clients bind to */
     uint32_t source_count;
     struct bench_app app;
     struct client *clients;
@@ -91,6 +91,7 @@ struct job {
     void (*on_open)(struct driver *driver, struct client *client);
     void (*on_subscribed)(struct driver *driver, struct client *client);
     void (*on_event)(struct driver *driver, struct client *client, const char *text, size_t length);
+    void (*on_removed)(struct driver *driver, struct client *client, const char *text, size_t length);
     void (*on_ended)(struct driver *driver, struct client *client);
     void (*on_published)(struct driver *driver, struct publisher *publisher);
     /* After every turn of the loop: does what is next; true when the job is done. *wait_ns holds a second; a

@@ -1,12 +1,12 @@
 /* The load driver: plays thousands of Pusher clients from one process.
  *
  *   bench_driver --port P [--host 127.0.0.1] [--clients 1000] [--source 127.1.0.1] [--sources 8] [--first 0]
- *                [--users 0] [--app app-id] [--key app-key] [--secret app-secret]
+ *                [--users 0] [--app app-id] [--key app-key] [--secret app-secret] [--publish P]
  *
  * It reads commands from standard input (jobs.h), one at a time, and answers each with a line of JSON when it
  * is done or has taken longer than its timeout= (seconds). Between commands it goes on reading and answering
  * pings. It ends when standard input does. --users U has U users share the clients; 0 gives each its own;
- * --first is the number of the first.
+ * --first is the number of the first. --publish is the port that is published to, if it is another edge's.
  */
 #include "tests/bench/histogram.h"
 #include "tests/bench/jobs.h"
@@ -27,7 +27,7 @@
 enum { EVENTS_A_TURN = 512, LINE_BYTES = 1024, JOB_TIMEOUT_DEFAULT_S = 60 };
 
 static const struct job *const jobs[] = {&job_open, &job_subscribe, &job_leave, &job_wait, &job_publish,
-    &job_fanout, &job_churn, &job_members, &job_knock, &job_reside};
+    &job_fanout, &job_churn, &job_members, &job_removals, &job_knock, &job_reside};
 
 uint64_t clock_ns(void)
 {
@@ -205,7 +205,7 @@ static void run(struct driver *driver)
 
 struct options {
     const char *host, *source;
-    uint32_t port, first, users;
+    uint32_t port, publish, first, users;
 };
 
 static void usage(const char *wrong)
@@ -227,7 +227,7 @@ static void read_options(int argc, char **argv, struct driver *driver, struct op
 {
     static const struct option known[] = {{"host", 1, 0, 'h'}, {"port", 1, 0, 'p'}, {"clients", 1, 0, 'c'},
         {"source", 1, 0, 's'}, {"sources", 1, 0, 'S'}, {"first", 1, 0, 'f'}, {"users", 1, 0, 'u'},
-        {"app", 1, 0, 'a'}, {"key", 1, 0, 'k'}, {"secret", 1, 0, 'x'}, {0}};
+        {"app", 1, 0, 'a'}, {"key", 1, 0, 'k'}, {"secret", 1, 0, 'x'}, {"publish", 1, 0, 'P'}, {0}};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'h':
@@ -247,6 +247,9 @@ static void read_options(int argc, char **argv, struct driver *driver, struct op
             break;
         case 'p':
             options->port = number_of(optarg);
+            break;
+        case 'P':
+            options->publish = number_of(optarg);
             break;
         case 'c':
             driver->client_count = number_of(optarg);
@@ -289,12 +292,15 @@ int main(int argc, char **argv)
     read_options(argc, argv, &driver, &options);
     driver.server.sin_family = AF_INET;
     driver.server.sin_port = htons((uint16_t)options.port);
-    if (options.port == 0 || options.port > UINT16_MAX || driver.client_count == 0 ||
-        driver.source_count == 0)
+    if (options.port == 0 || options.port > UINT16_MAX || options.publish > UINT16_MAX ||
+        driver.client_count == 0 || driver.source_count == 0)
         usage("--port, --clients and --sources must not be 0");
     if (inet_pton(AF_INET, options.host, &driver.server.sin_addr) != 1 ||
         inet_pton(AF_INET, options.source, &source) != 1)
         usage("--host and --source must be IPv4 addresses");
+    driver.api = driver.server;
+    if (options.publish)
+        driver.api.sin_port = htons((uint16_t)options.publish);
     driver.source = ntohl(source.s_addr);
     driver.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (driver.epoll < 0)

@@ -33,6 +33,11 @@ extern const struct job job_publish;
  * second. verify=1: each event must be the one that is next. */
 extern const struct job job_fanout;
 
+/* first= users= each=
+ * Waits until every subscribed client has been told of `each` members of its channel leaving, all of them different and of
+ * the `users` that begin with the number `first`. Anyone else, anyone twice and one too many is a violation. */
+extern const struct job job_removals;
+
 /* ms= n= channels= rate= publishes= seed=
  * `rate` random things a second: clients come, subscribe, talk and leave; so many publishes a second besides.
  */

@@ -19,7 +19,7 @@ static void connect_one(struct driver *driver, struct publisher *publisher)
     *publisher = (struct publisher){.kind = PEER_PUBLISHER};
     publisher->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (publisher->fd < 0 ||
-        connect(publisher->fd, (const struct sockaddr *)&driver->server, sizeof driver->server) != 0) {
+        connect(publisher->fd, (const struct sockaddr *)&driver->api, sizeof driver->api) != 0) {
         perror("bench_driver: a publisher cannot connect");
         exit(1);
     }

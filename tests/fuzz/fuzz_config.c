@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         abort();
     for (size_t i = 0; config && i < config->app_count; i++)
         check_pairs(config, &config->apps[i]);
-    config_free(config);
+    config_unref(config);
     free(said);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Who may not connect is told so twice: by pusher:error, for clients that read only that, and by the close code. */
 // workers
+// tls
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

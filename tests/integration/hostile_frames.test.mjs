@@ -1,4 +1,5 @@
 /* WebSocket frames and messages that no client sends. The connection may end for it; nobody else's does. */
+// tls
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

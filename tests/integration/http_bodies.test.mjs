@@ -1,4 +1,5 @@
 /* HTTP as it is spoken on the wire: keep-alive, pipelining, bodies in pieces. Each was a hang or a spin in servers we know. */
+// tls
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

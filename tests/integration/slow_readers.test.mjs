@@ -1,5 +1,6 @@
 /* Readers that do not read: they are let go, with a reason in the metrics, and cost the others nothing. */
 // threads
+// tls
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

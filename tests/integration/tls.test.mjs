@@ -1,16 +1,18 @@
 /* TLS on the edge itself: who gets in, with which certificate, and what happens to those who do something else. That
- * everything else is as without TLS is shown by the other files, which run once more with ROLLCALL_TLS. */
+ * everything else is as without TLS is shown by other files, which run once more with ROLLCALL_TLS. */
+// threads
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
-import test from 'node:test';
+import test, { after } from 'node:test';
 import tls from 'node:tls';
-import { backEnd, connectPusher, disconnect, event, hears, subscribe } from '../support/clients.mjs';
+import { openTab, startBrowser, startSite } from '../support/browser.mjs';
+import { backEnd, connectPusher, disconnect, event, subscribe } from '../support/clients.mjs';
 import { Authority, ourCertificate } from '../support/certificates.mjs';
-import { appPath, connect, get, openPusher, openWebSocket, upgradeHead } from '../support/raw.mjs';
+import { connect, frame, openPusher, PING, PONG } from '../support/raw.mjs';
 import { app, config, endsCleanly, runServerWith, startServer, temporaryFolder } from '../support/server.mjs';
 import { until, within } from '../support/wait.mjs';
 
@@ -28,6 +30,13 @@ const server = await startServer({
     apps: [{ ...app, limits: { event_bytes: 1 << 20 } }],
 });
 const back = backEnd(server);
+const site = await startSite(() => null);
+let browsing = null;
+const browser = () => (browsing ??= startBrowser({ certificate }));
+after(async () => {
+    site.close();
+    await (await browsing)?.close();
+});
 
 const failures = async (reason) => [...await server.metrics()]
     .filter(([name]) => name.startsWith('rollcall_tls_handshake_failures_total') && name.includes(`"${reason}"`))
@@ -51,6 +60,25 @@ test('pusher-js over wss and a back end over https', async () => {
     assert.deepEqual(await (await back.get({ path: '/channels/presence-tls/users' })).json(), { users: [{ id: 'ann' }] });
     disconnect(pusher);
 });
+
+for (const transport of ['ws', 'xhr_streaming', 'xhr_polling']) {
+    test(`pusher-js in Chromium by ${transport}, encrypted`, async () => {
+        const tab = await openTab(await browser(), site.url);
+        const socketId = await tab.evaluate(([key_, options]) => new Promise((resolve, reject) => {
+            window.pusher = new window.Pusher(key_, options);
+            window.pusher.connection.bind('connected', () => resolve(window.pusher.connection.socket_id));
+            window.pusher.connection.bind('error', (error) => reject(new Error(JSON.stringify(error))));
+            window.said = new Promise((said) => window.pusher.subscribe('news').bind('e', said));
+            window.ready = new Promise((ready) => window.pusher.channel('news').bind('pusher:subscription_succeeded', ready));
+        }), [server.app.key, { cluster: 'none', wsHost: server.host, wssPort: server.port, httpHost: server.host, httpsPort: server.port,
+            forceTLS: true, enabledTransports: [transport] }]);
+        assert.match(socketId, /^\d+\.\d+$/);
+        await tab.evaluate(() => window.ready);
+        await back.trigger('news', 'e', { by: transport });
+        assert.deepEqual(await tab.evaluate(() => window.said), { by: transport });
+        await tab.close();
+    });
+}
 
 /* What a client is shown, and agrees on. */
 function agree(options) {
@@ -218,7 +246,6 @@ test('one who pings and does not read is bounded; events between pongs are whole
     const websocket = await openPusher(server);
     websocket.send('pusher:subscribe', { channel: 'pongs' });
     await websocket.next('pusher_internal:subscription_succeeded');
-    const { frame, PING, PONG } = await import('../support/raw.mjs');
     for (let n = 0; n < 200; n++) {
         websocket.sendBytes(frame(PING, `ping ${n}`));
         if (n % 4 === 0)

@@ -1,6 +1,7 @@
 /* Headless Chromium, and a little site that gives it the official clients from node_modules. */
 
-import { createReadStream } from 'node:fs';
+import crypto from 'node:crypto';
+import { createReadStream, readFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -43,15 +44,22 @@ export async function startSite(authorize) {
     };
 }
 
-/* A browser with a profile of its own, thrown away with it. */
-export async function startBrowser() {
+/* What Chromium needs to accept one certificate, whoever has signed it: a hash of its key. */
+function pinOf(certificate) {
+    const { publicKey } = new crypto.X509Certificate(readFileSync(certificate));
+    const pin = crypto.createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
+    return `--ignore-certificate-errors-spki-list=${pin}`;
+}
+
+/* A browser with a profile of its own, thrown away with it. It accepts the certificate of that file, if one is given. */
+export async function startBrowser({ certificate } = {}) {
     const browser = await chromium.launch({
         executablePath: process.env.ROLLCALL_CHROMIUM ?? '/usr/bin/chromium',
         timeout: 60_000,
         args: [
             '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
             '--disable-background-networking', '--disable-component-update', '--disable-sync',
-            '--disable-dev-shm-usage',
+            '--disable-dev-shm-usage', ...(certificate ? [pinOf(certificate)] : []),
         ],
     });
     process.on('exit', () => browser.process?.()?.kill('SIGKILL'));

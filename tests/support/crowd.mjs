@@ -29,6 +29,7 @@ export class Person {
             if (!this.joined.has(channel))
                 return; /* left again meanwhile */
             this.rosters.set(channel, new Set(JSON.parse(data).presence.ids));
+            this.crowd.heard++;
             this.answers.get(channel)?.();
         } else if (event === 'pusher_internal:member_added' || event === 'pusher_internal:member_removed') {
             this.change(event.slice(16), channel, JSON.parse(data).user_id);
@@ -51,6 +52,7 @@ export class Person {
             roster.add(user);
         else
             roster.delete(user);
+        this.crowd.heard++;
         this.crowd.told(kind, this, channel, user);
     }
 
@@ -102,9 +104,11 @@ export class Crowd {
         this.people = [];
         this.truth = new Map(); /* channel -> user -> how many of his sockets are in it */
         this.left = new Map(); /* channel + user -> when his last socket left, for judging removals */
+        this.came = new Set(); /* likewise, whose first one came */
         this.problems = [];
         this.wrong = []; /* removals of those who had not left */
-        this.changes = 0;
+        this.changes = 0; /* joins and leaves */
+        this.heard = 0; /* answers and changes that clients were told of */
     }
 
     problem(text) {
@@ -113,6 +117,8 @@ export class Crowd {
 
     enter(channel, user) {
         const users = this.truth.get(channel) ?? new Map();
+        if (!users.has(user))
+            this.came.add(`${channel} ${user}`);
         users.set(user, (users.get(user) ?? 0) + 1);
         this.truth.set(channel, users);
         this.changes++;
@@ -129,9 +135,12 @@ export class Crowd {
         this.changes++;
     }
 
-    /* A removal is right when that user was away at some time since the teller could have known. */
+    /* A removal is right when that user is away, or was at some time since the teller could have known; and, with `ghosts`
+     * (data were rolled back), when he has come since: data of old may have shown him, and Redis need not have his join yet. */
     told(kind, person, channel, user) {
-        if (kind === 'member_removed' && !this.left.has(`${channel} ${user}`))
+        const key = `${channel} ${user}`;
+        const isRight = !this.truth.get(channel)?.has(user) || this.left.has(key) || (this.ghosts && this.came.has(key));
+        if (kind === 'member_removed' && !isRight)
             this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} left ${channel}, who never did` });
     }
 
@@ -171,6 +180,7 @@ export class Crowd {
     /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. */
     forget() {
         this.left.clear();
+        this.came.clear();
     }
 
     members(channel) {
@@ -181,30 +191,41 @@ export class Crowd {
         return [...this.truth.keys()].sort();
     }
 
-    /* What is not as it should be in the clients' rosters; empty: they are exact. */
-    differences() {
-        const found = [];
+    /* What is not as it should be in the clients' rosters, one after the other; nothing: they are exact. */
+    *findDifferences() {
         for (const person of this.people.filter(({ away }) => !away))
             for (const [channel, roster] of person.rosters) {
                 const there = this.truth.get(channel) ?? new Map();
                 const [ghosts, missed] = [[...roster].filter((user) => !there.has(user)), [...there.keys()].filter((user) => !roster.has(user))];
                 if (ghosts.length + missed.length > 0)
-                    found.push(`${person.id} in ${channel}, still sees [${ghosts}], does not see [${missed}]`);
+                    yield `${person.id} in ${channel}, still sees [${ghosts}], does not see [${missed}]`;
             }
-        return found;
     }
 
-    /* All clients have their answers, and see exactly who is there. Returns how long that took. */
+    differences() {
+        return [...this.findDifferences()];
+    }
+
+    /* Every client that can be seen has its answers, and sees exactly who is there. */
+    isExact() {
+        return this.findDifferences().next().done
+            && !this.people.some((person) => !person.away && person.rosters.size !== person.joined.size);
+    }
+
+    /* Waits until it is so. Returns how long that took. (It looks again only when something has changed: a look takes a
+     * while, and the same process carries what the edges and their Redis say.) */
     async exact(ms, what = 'the rosters to be right') {
         const began = Date.now();
-        let last = [];
+        let looked = -1;
         await until(() => {
-            last = this.differences();
-            const waiting = this.people.some((person) => !person.away && person.rosters.size !== person.joined.size);
-            return last.length === 0 && !waiting;
+            if (looked === this.changes + this.heard)
+                return false;
+            looked = this.changes + this.heard;
+            return this.isExact();
         }, what, ms).catch((error) => {
+            const found = this.differences();
             const waiting = this.people.flatMap((person) => [...person.joined].filter((channel) => !person.rosters.has(channel)));
-            throw new Error(`${error.message}; ${last.length} differences, ${waiting.length} unanswered: ${last.slice(0, 5).join('; ')}`);
+            throw new Error(`${error.message}; ${found.length} differences, ${waiting.length} unanswered: ${found.slice(0, 5).join('; ')}`);
         });
         return Date.now() - began;
     }

@@ -89,11 +89,14 @@ export class Fleet {
         return this.crowd.churn(this.crowd.people.filter(({ id }) => id.startsWith('churns')), this.rooms, rate, random);
     }
 
+    /* Whether a loss still makes removals wait, on any edge. */
+    async holdsBack() {
+        const samples = await Promise.all(this.running.map((edge) => edge.metrics()));
+        return samples.some((all) => [...all].some(([name, value]) => name.includes('removals_wait') && value > 0));
+    }
+
     calm() {
-        return until(async () => {
-            const samples = await Promise.all(this.running.map((edge) => edge.metrics()));
-            return samples.every((all) => [...all].every(([name, value]) => !/removals_wait/.test(name) || value === 0));
-        }, 'removals not to wait any more');
+        return until(async () => !await this.holdsBack(), 'removals not to wait any more');
     }
 
     /* The sum of a counter over the edges that run. */
@@ -184,8 +187,8 @@ export class Fleet {
     /* Another in the place of one that was killed. */
     async replaceEdge(edge, name = edge.settings.edge.name) {
         const next = await this.startEdge(name);
-        this.edges[this.edges.indexOf(edge)] = next;
         await this.populate(next);
+        this.edges[this.edges.indexOf(edge)] = next;
         return next;
     }
 

@@ -32,7 +32,10 @@ let failed = 0;
 /* A file that passes is no test; one that fails without any failing test in it (it did not even load) is one. */
 const isFile = (data) => data.name.endsWith('.test.mjs');
 
-const stream = run({ files: wanted, concurrency: 2, timeout: 300_000 });
+/* A limit for hangs; what a soak makes longer says how long that is. */
+const HANG_MS = 300_000 + 2 * 60_000 * Number(process.env.ROLLCALL_SOAK_MINUTES ?? 0);
+
+const stream = run({ files: wanted, concurrency: 2, timeout: HANG_MS });
 stream.on('test:pass', (data) => {
     passed += isFile(data) ? 0 : 1;
 });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { readFileSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
+import { readFileSync, readdirSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -168,6 +168,21 @@ class Server {
         return fetch(`http://127.0.0.1:${this.adminPort}${path}`);
     }
 
+    /* Another file in place of its own, at once, as whoever deploys one does. */
+    rewrite(settings) {
+        writeFileSync(`${this.path}.new`, typeof settings === 'string' ? settings : JSON.stringify(settings, null, 1));
+        renameSync(`${this.path}.new`, this.path);
+    }
+
+    /* Has it read its file again. `settings` as of config(); a text is written as it is; nothing: as it stands there.
+     * What it answered, and its status. */
+    async reload(settings) {
+        if (settings !== undefined)
+            this.rewrite(settings);
+        const answer = await fetch(`http://127.0.0.1:${this.adminPort}/reload`, { method: 'POST' });
+        return { status: answer.status, text: await answer.text() };
+    }
+
     /* Every sample of /metrics, by its name with labels. */
     async metrics() {
         const text = await (await this.admin('/metrics')).text();
@@ -214,17 +229,19 @@ class Server {
 const running = new Set();
 after(() => running.forEach((child) => child.kill('SIGKILL')));
 
-/* settings: see config(); `wrap` is a command in front of the server's, such as one that lowers a limit; `args` follow it. */
-export async function startServer(changes = {}, { wrap = [], args: more = [] } = {}) {
+/* settings: see config(); `wrap` is a command in front of the server's, such as one that lowers a limit; `program` another
+ * build of it; `args` follow it. */
+export async function startServer(changes = {}, { wrap = [], program = binary, args: more = [] } = {}) {
     const settings = config(changes);
     const path = join(temporaryFolder(), 'rollcall.json');
     writeFileSync(path, JSON.stringify(settings, null, 1));
-    const [command, ...args] = [...wrap, binary, '--config', path, ...more];
+    const [command, ...args] = [...wrap, program, '--config', path, ...more];
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
     running.add(child);
     child.on('exit', () => running.delete(child));
     process.on('exit', () => child.kill('SIGKILL'));
     const server = new Server(child, settings);
+    server.path = path;
     await within(Promise.race([server.findPorts(), server.exited.then(({ code }) => {
         throw new Error(`the server ended at once with ${code}\n${server.tail()}`);
     })]), () => `the server to listen\n${server.tail()}`);

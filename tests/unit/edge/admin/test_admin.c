@@ -76,7 +76,7 @@ static void end(struct server *server)
 {
     uv_run(&server->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&server->loop), 0);
-    config_free(server->config);
+    config_unref(server->config);
 }
 
 struct question {
@@ -177,7 +177,7 @@ static void test_refusals(void **state)
     struct server server;
     start(&server, "\"admin\": {\"port\": 0}");
     assert_answer(answer_to(&server, "GET /"), 404,
-        PARTS("{\"error\":\"there are /healthz, /readyz, /metrics and /facts here\"}"));
+        PARTS("{\"error\":\"there are /healthz, /readyz, /metrics, /facts and /reload here\"}"));
     start(&server, "\"admin\": {\"port\": 0}");
     assert_answer(answer_to(&server, "GET /metrics/"), 404, PARTS("{\"error\":"));
     start(&server, "\"admin\": {\"port\": 0}");

@@ -60,6 +60,19 @@ const struct app_key *config_key_find(
     return NULL;
 }
 
+static int app_references; /* held by what is under way */
+
+const struct app *app_ref(const struct app *app)
+{
+    app_references++;
+    return app;
+}
+
+void app_unref(const struct app *app)
+{
+    app_references -= app != NULL;
+}
+
 struct http_exchange {
     int answers;
     int status;
@@ -190,6 +203,7 @@ static inline int stop(void **state)
     (void)state;
     assert_null(published);
     assert_null(asked);
+    assert_int_equal(app_references, 0);
     free(exchange.body);
     exchange = (struct http_exchange){0};
     meter = (struct http_meter){0};

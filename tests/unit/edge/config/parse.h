@@ -21,7 +21,7 @@ static inline char *problems_in(const char *text, const char *name)
     fclose(errors);
     assert_int_equal(result, length > 0 ? -EINVAL : 0);
     assert_int_equal(config == NULL, length > 0);
-    config_free(config);
+    config_unref(config);
     return said;
 }
 

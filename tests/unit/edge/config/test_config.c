@@ -31,7 +31,7 @@ static void test_an_empty_object_is_a_configuration(void **state)
     assert_int_equal(config->presence.store, PRESENCE_MEMORY);
     assert_int_equal(config->app_count, 0);
     assert_null(config_app_by_key(config, "", 0));
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_what_the_machine_decides(void **state)
@@ -42,11 +42,11 @@ static void test_what_the_machine_decides(void **state)
     struct config *config = parse_good("{}");
     assert_in_range(config->edge.workers, 1, 256);
     assert_string_equal(config->edge.name, host);
-    config_free(config);
+    config_unref(config);
     config = parse_good("{\"edge\": {\"workers\": 3, \"name\": \"edge-1\"}}");
     assert_int_equal(config->edge.workers, 3);
     assert_string_equal(config->edge.name, "edge-1");
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_connections_leave_descriptors_for_the_rest(void **state)
@@ -58,14 +58,14 @@ static void test_connections_leave_descriptors_for_the_rest(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     struct config *config = parse_good("{\"edge\": {\"workers\": 2}}");
     assert_int_equal(config->edge.connections, 1600 - 1600 / 16 - 64 - 2 * (16 + 1));
-    config_free(config);
+    config_unref(config);
     config = parse_good(
         "{\"edge\": {\"workers\": 200}}"); /* more than there is: refused by the kernel, not by us */
     assert_int_equal(config->edge.connections, 1);
-    config_free(config);
+    config_unref(config);
     config = parse_good("{\"edge\": {\"connections\": 4321}}");
     assert_int_equal(config->edge.connections, 4321);
-    config_free(config);
+    config_unref(config);
     setrlimit(RLIMIT_NOFILE, &before);
 }
 
@@ -94,7 +94,7 @@ static void test_pairs_of_an_app(void **state)
     const struct app *none = &config->apps[0];
     assert_null(config_key_find(config, "kl", 2, &none));
     assert_null(none);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_half_a_pair(void **state)
@@ -131,7 +131,7 @@ static void test_switches_of_an_app(void **state)
     assert_int_equal(second->authorization_timeout_ms, 500);
     assert_int_equal(second->allowed_origin_count, 2);
     assert_string_equal(second->allowed_origins[1], "*.b.example");
-    config_free(config);
+    config_unref(config);
     assert_problems(APP_WITH("\"cache_ttl_s\": 0"),
         "x.json:1: apps[0].limits.cache_ttl_s: must be a whole number from 1 to 604800 (s), but is 0\n");
 }
@@ -161,7 +161,7 @@ static void test_limits_of_an_app(void **state)
     assert_int_equal(second->limits.presence_members, 0);
     assert_int_equal(second->limits.event_bytes, 10240);
     assert_int_equal(atomic_load(&second->counters->connections), 0);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_messages_and_bodies_have_room_for_the_largest_event(void **state)
@@ -170,28 +170,28 @@ static void test_messages_and_bodies_have_room_for_the_largest_event(void **stat
     struct config *config = parse_good(APP_WITH("\"event_bytes\":102400"));
     assert_int_equal(config->edge.message_bytes, 6 * 102400 + 4096);
     assert_int_equal(config->edge.body_bytes, 10 * (6 * 102400 + 4096));
-    config_free(config);
+    config_unref(config);
     config = parse_good(APP_WITH("\"event_bytes\":0"));
     assert_int_equal(config->edge.message_bytes, 16 << 20);
     assert_int_equal(config->edge.body_bytes, 64 << 20);
-    config_free(config);
+    config_unref(config);
     config = parse_good(APP_WITH("\"watchlist_users\":1000,\"user_id_chars\":100"));
     assert_int_equal(config->edge.message_bytes, 1000 * 105 + 4096);
-    config_free(config);
+    config_unref(config);
     config = parse_good("{\"edge\":{\"message_bytes\":2048,\"body_bytes\":4096}}");
     assert_int_equal(config->edge.message_bytes, 2048);
     assert_int_equal(config->edge.body_bytes, 4096);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_comments_keep_the_lines(void **state)
 {
     (void)state;
-    config_free(parse_good("// first\n{\n \t// \"edge\": 5,\n}\n//last"));
+    config_unref(parse_good("// first\n{\n \t// \"edge\": 5,\n}\n//last"));
     assert_problems(
         "// one\n{\n  // three\n  \"edge\": 5\n}", "x.json:4: edge: must be an object, but is 5\n");
     /* only whole lines: an address keeps its slashes, and what follows a value is no comment */
-    config_free(parse_good("{\"$schema\":\n\"https://example.org//x\"}"));
+    config_unref(parse_good("{\"$schema\":\n\"https://example.org//x\"}"));
     assert_problems("{} // no", "x.json:1: column 4: must be JSON: end of file expected\n");
     assert_problems("{\n/ / no\n}", "x.json:2: column 1: must be JSON: string or '}' expected\n");
 }
@@ -265,7 +265,7 @@ static void test_files(void **state)
     fclose(file);
     assert_int_equal(config_load(path, &config, stderr), 0);
     assert_int_equal(config->edge.workers, 7);
-    config_free(config);
+    config_unref(config);
     unlink(path);
     rmdir(folder);
 }
@@ -299,8 +299,8 @@ static void test_apps_are_found_by_whole_names(void **state)
     assert_null(config_app_by_key(config, "12", 2));
     assert_null(config_app_by_id(config, "", 0));
     assert_null(config_app_by_id(config, "1\0", 2));
-    config_free(config);
-    config_free(NULL);
+    config_unref(config);
+    config_unref(NULL);
 }
 
 int main(void)

@@ -22,7 +22,7 @@ static void test_the_demo_secret_stays_on_loopback(void **state)
     static const char *const outside[] = {
         "0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "::ffff:10.0.0.1", "fe80::1"};
     for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
-        config_free(parse_good(with_listener(inside[i])));
+        config_unref(parse_good(with_listener(inside[i])));
     for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
         char expected[512];
         snprintf(expected, sizeof(expected),
@@ -39,7 +39,7 @@ static void test_the_demo_secret_stays_on_loopback(void **state)
 static void test_a_secret_of_ones_own_listens_anywhere(void **state)
 {
     (void)state;
-    config_free(
+    config_unref(
         parse_good("{\"edge\": {\"listen\": [{\"address\": \"::\"}]},"
                    "\"apps\": [{\"id\": \"app-id\", \"key\": \"app-key\", \"secret\": \"my own\"}]}"));
     setenv("ROLLCALL_TEST_SECRET", "app-secret", 1);
@@ -58,11 +58,11 @@ static void test_the_token_of_the_console(void **state)
     struct config *config = parse_good("{}");
     assert_string_equal(config->edge.admin.token, "");
     assert_false(config->edge.admin.allow_changes);
-    config_free(config);
+    config_unref(config);
     config = parse_good("{\"edge\": {\"admin\": {\"token\": \"sesame/1\", \"allow_changes\": true}}}");
     assert_string_equal(config->edge.admin.token, "sesame/1");
     assert_true(config->edge.admin.allow_changes);
-    config_free(config);
+    config_unref(config);
     assert_problems("{\"edge\": {\"admin\": {\"token\": \"short\"}}}",
         "x.json:1: edge.admin.token: must be a text of 8 to 1024 bytes, but it has 5\n");
     assert_problems("{\"edge\": {\"admin\": {\"token\": \"two words\"}}}",
@@ -76,8 +76,8 @@ static void test_the_token_of_the_console(void **state)
 static void test_the_demo_token_stays_on_loopback(void **state)
 {
     (void)state;
-    config_free(parse_good("{\"edge\": {\"admin\": {\"address\": \"::1\", \"token\": \"console-token\"}}}"));
-    config_free(
+    config_unref(parse_good("{\"edge\": {\"admin\": {\"address\": \"::1\", \"token\": \"console-token\"}}}"));
+    config_unref(
         parse_good("{\"edge\": {\"admin\": {\"address\": \"0.0.0.0\", \"token\": \"a-token-of-mine\"}}}"));
     assert_problems("{\"edge\": {\"admin\": {\"address\": \"0.0.0.0\", \"token\": \"console-token\"}}}",
         "x.json:1: edge.admin.token: \"console-token\" is the token of the demonstration and known to "
@@ -113,8 +113,8 @@ static void test_ids_and_keys_are_unique(void **state)
         "{\"key\": \"b\", \"secret\": \"s\"}]}]}",
         "x.json:3: apps[0].keys[1].key: must be unique, but apps[0].key is the same\n"
         "x.json:5: apps[1].keys[1].key: must be unique, but apps[0].keys[0].key is the same\n");
-    config_free(parse_good("{\"apps\": [{\"id\": \"1\", \"key\": \"2\", \"secret\": \"s\"},"
-                           "{\"id\": \"2\", \"key\": \"1\", \"secret\": \"s\"}]}"));
+    config_unref(parse_good("{\"apps\": [{\"id\": \"1\", \"key\": \"2\", \"secret\": \"s\"},"
+                            "{\"id\": \"2\", \"key\": \"1\", \"secret\": \"s\"}]}"));
 }
 
 static void test_listeners_differ(void **state)
@@ -126,7 +126,7 @@ static void test_listeners_differ(void **state)
         "x.json:3: edge.listen[2]: is the same address and port as edge.listen[0]\n"
         "x.json:5: edge.listen[4]: is the same address and port as edge.listen[3]\n"
         "x.json:6: edge.listen[5]: is the same address and port as edge.admin\n");
-    config_free(
+    config_unref(
         parse_good("{\"edge\": {\"listen\": [{\"port\": 0}, {\"port\": 0}, {\"address\": \"::1\"}, {},"
                    "{\"port\": 9601}], \"admin\": {\"enabled\": false}}}"));
 }
@@ -138,7 +138,7 @@ static void test_bounds_that_contradict(void **state)
         "x.json:2: edge.outbox_worker_bytes: must be at least edge.outbox_bytes (1048576), or one slow "
         "reader is "
         "too many\n");
-    config_free(parse_good("{\"edge\": {\"outbox_bytes\": 1048576, \"outbox_worker_bytes\": 1048576}}"));
+    config_unref(parse_good("{\"edge\": {\"outbox_bytes\": 1048576, \"outbox_worker_bytes\": 1048576}}"));
 }
 
 static void test_one_mistake_is_said_once(void **state)

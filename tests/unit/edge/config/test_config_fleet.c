@@ -21,7 +21,7 @@ static void test_defaults(void **state)
     assert_string_equal(config->redis.cluster, "rollcall");
     assert_string_equal(config->redis.prefix, "rollcall");
     assert_int_equal(config->redis.shard_count, 0);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_times_that_contradict(void **state)
@@ -36,8 +36,8 @@ static void test_times_that_contradict(void **state)
     assert_problems("{\"presence\": {\"scrub_ms\": 1000, \"lease_ms\": 150001}}",
         "x.json:1: presence.data_ttl_ms: must be at least 600004 (4 times presence.lease_ms), or what a dead "
         "edge held is forgotten before others have told that it left\n");
-    config_free(parse_good("{\"presence\": {\"heartbeat_ms\": 500, \"lease_ms\": 2000, \"scrub_ms\": 2000,"
-                           "\"data_ttl_ms\": 8000, \"partitions\": 1}}"));
+    config_unref(parse_good("{\"presence\": {\"heartbeat_ms\": 500, \"lease_ms\": 2000, \"scrub_ms\": 2000,"
+                            "\"data_ttl_ms\": 8000, \"partitions\": 1}}"));
     assert_problems("{\"presence\": {\"heartbeat_ms\": 499, \"lease_ms\": 2000}}",
         "x.json:1: presence.heartbeat_ms: must be a whole number from 500 to 60000 (ms), but is 499\n");
     assert_problems("{\"presence\": {\"partitions\": 4097}}",

@@ -87,15 +87,15 @@ static void test_one_app_or_a_list_sorted_by_name(void **state)
         assert_int_equal(config->apps[i].limits.presence_members, 100);
         assert_non_null(config->apps[i].counters);
     }
-    config_free(config);
+    config_unref(config);
     char absolute[128];
     snprintf(absolute, sizeof(absolute), "{\"include\": \"%s/apps.d\"}", folder);
     config = parse_here(absolute);
     assert_int_equal(config->app_count, 4);
-    config_free(config);
+    config_unref(config);
     config = parse_here("{\"apps\": [" APP("1", "a") "]}");
     assert_int_equal(config->app_count, 1);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_an_empty_folder_has_no_apps(void **state)
@@ -103,7 +103,7 @@ static void test_an_empty_folder_has_no_apps(void **state)
     (void)state;
     struct config *config = parse_here(INCLUDE);
     assert_int_equal(config->app_count, 0);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_problems_name_the_file(void **state)
@@ -153,14 +153,14 @@ static void test_secrets_lie_beside_the_file_that_names_them(void **state)
     write_app_file("a.json", "{\"id\": \"1\", \"key\": \"a\", \"secret\": {\"file\": \"s.txt\"}}");
     struct config *config = parse_here(INCLUDE);
     assert_string_equal(config->apps[0].secret, "beside the app");
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_the_demo_secret_is_found_in_files(void **state)
 {
     (void)state;
     write_app_file("a.json", "{\"id\": \"1\", \"key\": \"a\",\n\"secret\": \"app-secret\"}");
-    config_free(parse_here(INCLUDE));
+    config_unref(parse_here(INCLUDE));
     char *said = problems_in(
         "{\"edge\": {\"listen\": [{\"address\": \"::\"}]}, \"include\": \"apps.d\"}", configuration);
     assert_non_null(
@@ -198,7 +198,7 @@ static void test_bounds(void **state)
     fclose(file);
     struct config *config = parse_here(INCLUDE);
     assert_int_equal(config->app_count, 10000);
-    config_free(config);
+    config_unref(config);
     assert_problems_here("{\"apps\": [" APP("y", "y") "],\n\"include\": \"apps.d\"}",
         "@/x.json:2: include: leads to 10001 apps, but at most 10000 are served\n");
     write_app_file("b.json", APP("y", "y"));

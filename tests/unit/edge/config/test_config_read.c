@@ -20,7 +20,7 @@ static void test_numbers(void **state)
         "x.json:1: edge.workers: must be a whole number from 0 to 256, but is null\n");
     assert_problems("{\"edge\": {\"workers\": 99999999999999999999}}",
         "x.json:1: column 41: must be JSON: too big integer\n");
-    config_free(parse_good("{\"edge\": {\"workers\": 256}}"));
+    config_unref(parse_good("{\"edge\": {\"workers\": 256}}"));
 }
 
 static void test_units_and_the_meaning_of_zero(void **state)
@@ -34,7 +34,7 @@ static void test_units_and_the_meaning_of_zero(void **state)
         "at least 64 KiB) or a whole number from 1024 to 16777216 (bytes), but is 1\n");
     assert_problems("{\"edge\": {\"activity_timeout_s\": 0}}",
         "x.json:1: edge.activity_timeout_s: must be a whole number from 1 to 3600 (s), but is 0\n");
-    config_free(parse_good("{\"edge\": {\"message_bytes\": 0, \"drain_ms\": 0}}"));
+    config_unref(parse_good("{\"edge\": {\"message_bytes\": 0, \"drain_ms\": 0}}"));
 }
 
 static void test_bools_texts_and_choices(void **state)
@@ -59,7 +59,7 @@ static void test_bools_texts_and_choices(void **state)
     struct config *config = parse_good("{\"log\": {\"level\": \"warn\", \"format\": \"json\"}}");
     assert_int_equal(config->log.level, 2);
     assert_int_equal(config->log.format, 2);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_objects_and_lists(void **state)

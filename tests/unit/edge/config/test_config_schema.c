@@ -163,7 +163,7 @@ static void test_the_default_configuration_is_good(void **state)
     assert_string_equal(app->id, "app-id");
     assert_string_equal(app->secret, "app-secret");
     assert_true(app->client_events);
-    config_free(config);
+    config_unref(config);
 }
 
 #define APP(keys) "{\"apps\": [{\"id\": \"1\", " keys "}]}"
@@ -269,8 +269,9 @@ static void test_every_key_is_explained(void **state)
     char *text = printed(config_explain), *schema_text = printed(config_schema);
     json_t *schema = json_loads(schema_text, 0, NULL);
     check_keys(config_table, "", text, schema);
-    assert_non_null(strstr(text, "edge.workers\n    Threads that serve connections.\n"
-                                 "    whole number from 0 to 256; 0: one a core; default 0\n"));
+    assert_non_null(
+        strstr(text, "edge.workers\n    Threads that serve connections.\n"
+                     "    whole number from 0 to 256; 0: one a core; default 0; a change needs a restart\n"));
     assert_non_null(strstr(text, "apps[].secret\n"));
     assert_non_null(strstr(text, "apps[].keys[].secret\n    Like apps[].secret.\n"
                                  "    secret of 1 to 1024 bytes; required\n"));
@@ -320,21 +321,22 @@ static void test_the_shape_of_the_reference(void **state)
         "    text of 1 to 128 bytes; required unless \"keys\" is there; together with \"secret\"\n\n",
         "\npresence.store\n"
         "    Where channels and members are kept: in this process, or in Redis for a\n    fleet.\n"
-        "    \"memory\" or \"redis\"; default \"memory\"\n\n",
+        "    \"memory\" or \"redis\"; default \"memory\"; a change needs a restart\n\n",
         "\nredis.shards[].username\n"
         "    Empty: the default user. Give each shard a user of its own: it then cannot\n"
         "    be mistaken for another.\n"
-        "    text of 0 to 128 bytes; default \"\"; together with \"password\"\n\n",
+        "    text of 0 to 128 bytes; default \"\"; together with \"password\"; a change needs a restart\n\n",
         "\nredis.shards[].password\n"
         "    Written like apps[].secret. Not the same for two shards.\n"
-        "    secret of 1 to 1024 bytes; default: none\n\n",
+        "    secret of 1 to 1024 bytes; default: none; a change needs a restart\n\n",
         "\nredis.shards[].sentinel\n"
         "    In place of address: who knows where the master is.\n"
         "    object; default: none\n\n",
         "\nedge.listen[]\n"
         "    Where clients and back ends connect.\n"
-        "    list of 1 to 64 objects; default: one, of defaults\n\n",
-        "    list of 1 to 16 texts, each of 1 to 300 bytes; required\n\nredis.shards[].sentinel.username\n",
+        "    list of 1 to 64 objects; default: one, of defaults; a change needs a restart\n\n",
+        "    list of 1 to 16 texts, each of 1 to 300 bytes; required; a change needs a "
+        "restart\n\nredis.shards[].sentinel.username\n",
     };
     char *text = printed(config_explain);
     for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)

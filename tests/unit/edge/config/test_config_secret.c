@@ -57,7 +57,7 @@ static void assert_secret(const char *secret, const char *expected)
     char *text = app_with(secret);
     assert_int_equal(config_parse(text, strlen(text), configuration, &config, stderr), 0);
     assert_string_equal(config->apps[0].secret, expected);
-    config_free(config);
+    config_unref(config);
 }
 
 /* expected: after "file:2: " */

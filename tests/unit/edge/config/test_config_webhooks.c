@@ -21,7 +21,7 @@ static void test_defaults(void **state)
     assert_string_equal(app->webhooks[0].ca_file, "");
     assert_int_equal(app->webhooks[0].wants, (1 << WEBHOOK_EVENTS) - 1);
     assert_int_equal(app->webhook_events, (1 << WEBHOOK_EVENTS) - 1);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_an_app_wants_what_its_enabled_endpoints_want(void **state)
@@ -36,7 +36,7 @@ static void test_an_app_wants_what_its_enabled_endpoints_want(void **state)
     assert_string_equal(app->webhooks[1].prefix, "cache-");
     assert_int_equal(app->webhooks[2].wants, 0);
     assert_int_equal(app->webhook_events, app->webhooks[0].wants | app->webhooks[1].wants);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_every_event_has_a_name(void **state)
@@ -90,7 +90,7 @@ static void test_headers(void **state)
     assert_string_equal(webhook->headers[0].name, "Authorization");
     assert_string_equal(webhook->headers[0].value, "Bearer x");
     assert_string_equal(webhook->headers[1].value, "b c");
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_headers_that_are_none(void **state)
@@ -116,7 +116,7 @@ static void test_headers_that_are_none(void **state)
 static void test_ca_file(void **state)
 {
     (void)state;
-    config_free(parse_good(APP("{" URL ", \"ca_file\": \"/etc/ca.pem\"}")));
+    config_unref(parse_good(APP("{" URL ", \"ca_file\": \"/etc/ca.pem\"}")));
     assert_problems(APP("{" URL ", \"ca_file\": \"ca.pem\"}"),
         "x.json:1: apps[0].webhooks[0].ca_file: must be an absolute path, but is \"ca.pem\"\n");
 }

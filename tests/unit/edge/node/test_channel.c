@@ -58,8 +58,7 @@ static void test_subscribers_come_and_go_in_any_order(void **state)
 {
     (void)state;
     enum { COUNT = 50 };
-    struct app app = {0};
-    struct channel *channel = channel_new(&app, "x", 2);
+    struct channel *channel = channel_new("x", 2);
     struct subscription *all[COUNT];
     for (unsigned i = 0; i < COUNT; i++) {
         all[i] = subscription_new("x", 1, NULL, 0);

@@ -61,7 +61,7 @@ static const struct transport wire_transport = {wire_flush, wire_ping, wire_clos
 /* A connection of the only app that has said pusher:connection_established; its socket id is 1234.1234. */
 static struct connection *wire_open(void)
 {
-    struct admission admission = {.app = fake_app(), .key = &fake_app()->keys[0], .protocol = 7};
+    struct admission admission = {.app = app_ref(fake_app()), .key = &fake_app()->keys[0], .protocol = 7};
     atomic_fetch_add(&fake_app()->counters->connections, 1);
     atomic_fetch_add(&fake.connections, 1);
     wire.frames_taken_max = SIZE_MAX;

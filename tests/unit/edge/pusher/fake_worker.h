@@ -61,7 +61,7 @@ static int fake_end(void **state)
     connection_lists_close(&fake.worker);
     uv_run(&fake.worker.loop, UV_RUN_DEFAULT);
     app_metrics_deinit(&fake.worker.apps);
-    config_free(fake.config);
+    config_unref(fake.config);
     return uv_loop_close(&fake.worker.loop);
 }
 

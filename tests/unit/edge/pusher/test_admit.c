@@ -14,6 +14,7 @@ static int admit(const char *path, const char *query, uint8_t *protocol)
     assert_int_equal(code == 0, admission.app != NULL);
     assert_int_equal(code == 0, admission.key != NULL);
     assert_int_equal(code == 0, admission.why == NULL);
+    app_unref(admission.app); /* the connection's, were there one */
     return code;
 }
 

@@ -192,7 +192,7 @@ static int tear_down(void **state)
     (void)state;
     webhooks_close(fixture.webhooks);
     webhooks_free(fixture.webhooks);
-    config_free(fixture.config);
+    config_unref(fixture.config);
     return 0;
 }
 

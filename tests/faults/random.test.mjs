@@ -1,0 +1,180 @@
+/* Three edges, two shards, a few hundred people, and faults drawn by lot, several at once. After each round everything is
+ * right within the bound of what happened in it. The seed is printed; ROLLCALL_SEED=… draws the same faults again,
+ * ROLLCALL_FAULTS=flush,junk only of these. ROLLCALL_SOAK_MINUTES=… goes on for so long. */
+
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Fleet, H, L, S, sleep } from '../support/fleet.mjs';
+
+const MINUTES = Number(process.env.ROLLCALL_SOAK_MINUTES ?? 0.75);
+const SEED = Number(process.env.ROLLCALL_SEED ?? Date.now() % 1_000_000);
+const DEADLINE = 2000; /* of a command: silence for so long, and the connection is made anew */
+const RESTART = L + 3 * H; /* a heartbeat to connect again, and what a loss takes */
+const REFUSED = 1000; /* a join that was refused for want of memory waits so long */
+const BUSY = 1000; /* what several faults at once and three hundred people add to what the machine may take */
+
+/* Mulberry32: small, and the same everywhere. */
+function randomOf(seed) {
+    let state = seed >>> 0;
+    return () => {
+        state = (state + 0x6d2b79f5) >>> 0;
+        let t = Math.imul(state ^ (state >>> 15), 1 | state);
+        t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+        return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    };
+}
+
+/* Each fault draws from a lot of its own: what one draws does not depend on when others do. */
+function lotOf(seed) {
+    const random = randomOf(seed);
+    const below = (n) => Math.floor(random() * n);
+    return { random, below, oneOf: (list) => list[below(list.length)] };
+}
+
+const lot = lotOf(SEED);
+
+const fleet = await new Fleet({ rooms: 40, churners: 100 }).populated();
+const { crowd } = fleet;
+
+let mayMiss; /* in this round people may be shown leaving who have not */
+
+/* Each does its harm and takes it back, and gives its bound: how long after that it may still be seen. */
+const faults = {
+    async flush({ oneOf }) {
+        await oneOf(fleet.servers).ask('FLUSHALL');
+        return L + 2 * H;
+    },
+    async restartEmpty({ below, oneOf }) {
+        const server = oneOf(fleet.servers);
+        await server.kill();
+        await sleep(below(2 * H));
+        rmSync(join(server.folder, 'dump.rdb'), { force: true });
+        await server.start({ keep: true });
+        return RESTART;
+    },
+    async restartOld({ below, oneOf }) {
+        const server = oneOf(fleet.servers);
+        await server.ask('SAVE');
+        await sleep(below(3 * H));
+        await server.kill();
+        await server.start({ keep: true });
+        return RESTART;
+    },
+    /* With the dump of an earlier restart, if there is one. */
+    async restartOlder(draw) {
+        const server = draw.oneOf(fleet.servers);
+        if (!existsSync(join(server.folder, 'dump.rdb')))
+            return faults.restartOld(draw);
+        await server.kill();
+        await server.start({ keep: true });
+        return RESTART;
+    },
+    async killClients({ oneOf }) {
+        await oneOf(fleet.servers).ask('CLIENT', 'KILL', 'TYPE', oneOf(['normal', 'pubsub']), 'SKIPME', 'yes');
+        return 2 * H;
+    },
+    async pauseClients({ below, oneOf }) {
+        const ms = below(L + DEADLINE);
+        await oneOf(fleet.servers).ask('CLIENT', 'PAUSE', ms, oneOf(['ALL', 'WRITE']));
+        return ms + 2 * H;
+    },
+    async forgetScripts({ oneOf }) {
+        await oneOf(fleet.servers).ask('SCRIPT', 'FLUSH');
+        return 2 * H;
+    },
+    async noMemory({ below, oneOf }) {
+        const server = oneOf(fleet.servers);
+        await server.ask('CONFIG', 'SET', 'maxmemory', '1');
+        await sleep(below(4 * H));
+        await server.ask('CONFIG', 'SET', 'maxmemory', '0');
+        return REFUSED + 2 * H;
+    },
+    async standStill({ below, oneOf }) {
+        const edge = oneOf(fleet.edges);
+        if (edge.still || edge.gone)
+            return 0;
+        fleet.stopEdge(edge);
+        crowd.away(edge);
+        await sleep(below(2 * L));
+        fleet.continueEdge(edge);
+        crowd.back(edge);
+        return L + 2 * H;
+    },
+    async killEdge({ oneOf }) {
+        const edge = oneOf(fleet.edges);
+        if (edge.still || edge.gone)
+            return 0;
+        await fleet.killEdge(edge);
+        await fleet.replaceEdge(edge);
+        return L + 2 * H;
+    },
+    /* Of all from everything: nobody is missed, however long. Of some: the rest is right to miss them after a lease. */
+    async blackhole({ below, oneOf }) {
+        const all = fleet.running.flatMap((edge) => fleet.links.get(edge));
+        const links = oneOf([all, fleet.links.get(oneOf(fleet.running)), fleet.running.map((edge) => oneOf(fleet.links.get(edge)))]);
+        const ms = below(2 * L);
+        links.forEach((link) => link.hold());
+        await sleep(ms);
+        /* (An edge that took the place of a killed one meanwhile is not cut off. Other faults may make it longer.) */
+        const sees = ([edge, ways]) => !edge.gone && ways.some((way) => !links.includes(way));
+        mayMiss ||= ms > L / 2 && [...fleet.links].some(sees);
+        links.forEach((link) => link.release());
+        return L + 2 * H;
+    },
+    async loseReplies({ below, oneOf }) {
+        const link = oneOf(fleet.links.get(oneOf(fleet.running)));
+        link.loseReplies();
+        await sleep(below(H));
+        link.cut();
+        return 2 * H;
+    },
+    async delay({ below, oneOf }) {
+        const links = fleet.links.get(oneOf(fleet.running));
+        links.forEach((link) => Object.assign(link, { lag_ms: 1 + below(100) }));
+        await sleep(below(2 * H));
+        links.forEach((link) => Object.assign(link, { lag_ms: 0 }));
+        return 2 * H;
+    },
+    async junk({ below, oneOf }) {
+        mayMiss = true;
+        const kind = oneOf(['r', 'l', 'o', 'h', 'c']);
+        for (const [server, key] of (await fleet.keysOf(kind)).filter(() => below(3) === 0))
+            await server.ask(...oneOf([['DEL', key], ['SET', key, 'junk', 'KEEPTTL']]));
+        return S + L + 2 * H;
+    },
+};
+
+const FAULTS = process.env.ROLLCALL_FAULTS?.split(',') ?? Object.keys(faults);
+
+async function round(names) {
+    const ends = await Promise.allSettled(names.map((name) => [name, lotOf(lot.below(2 ** 31))]).map(async ([name, own]) => {
+        await sleep(own.below(2 * H));
+        return faults[name](own).catch((error) => {
+            if (!/closed|ECONN|LOADING|OOM/.test(error.message)) /* the server is in the hands of another fault, too */
+                throw error;
+            return L + 2 * H;
+        });
+    }));
+    for (const { reason } of ends.filter(({ status }) => status === 'rejected'))
+        throw reason;
+    return ends.reduce((sum, { value }) => sum + value, 0); /* one may begin when another is over: a pause delays a flush */
+}
+
+test(`faults by lot, for ${MINUTES} minutes, seed ${SEED}`, { timeout: MINUTES * 60_000 + 120_000 }, async (t) => {
+    console.log(`ROLLCALL_SEED=${SEED}`);
+    const end = Date.now() + MINUTES * 60_000;
+    for (let i = 0; Date.now() < end; i++) {
+        const names = Array.from({ length: 1 + lot.below(3) }, () => lot.oneOf(FAULTS));
+        mayMiss = false;
+        crowd.ghosts = names.some((name) => name.startsWith('restartOld'));
+        /* What an earlier round has lost makes removals wait on the lease clock, and a pause of this one stops that clock. */
+        const waiting = await fleet.holdsBack() ? L + 2 * H : 0;
+        const churn = fleet.churn(300, randomOf(SEED + i));
+        const bound = BUSY + waiting + await round(names).finally(() => churn.stop());
+        t.diagnostic(await fleet.right(Date.now(), bound, `in round ${i} after ${names.join(' + ')}`,
+            { lenient: mayMiss }));
+    }
+});
+
+test('the edges leave cleanly', () => fleet.close());
