@@ -164,6 +164,7 @@ static void stop(struct process *process)
     process_leave_close(process);
     process_reload_close(process);
     process_give_up_place(process);
+    process_certificates_close(process);
     uv_run(process->loop, UV_RUN_DEFAULT);
     node_free(process->node);
     uv_loop_close(process->loop);
@@ -180,6 +181,7 @@ int process_serve(const struct config *config, const char *path, bool take_over)
     start_watchdog(&process);
     process_leave_init(&process);
     process_reload_init(&process, path);
+    process_certificates_init(&process);
     int error = start(&process, take_over);
     if (error) {
         /* Nothing was served yet: the process ends at once and the kernel takes everything back. */

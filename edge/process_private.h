@@ -4,6 +4,7 @@
  *   process_listen.c  the listening sockets: opened, inherited, handed over to a successor
  *   process_leave.c   from the order to stop to the last connection
  *   process_reload.c  from one configuration to the next
+ *   process_certificates.c  when certificates expire
  *
  * Main thread, but for what is said otherwise.
  */
@@ -20,6 +21,7 @@ struct process {
     uv_loop_t *loop;
     uv_signal_t on_term, on_int;
     uv_timer_t watchdog;
+    uv_timer_t look_at_certificates;
     struct node *node;
     struct admin *admin;
     struct worker *workers;
@@ -108,3 +110,12 @@ void process_reload_free(struct process *process);
 
 /* Adds what the admin listener asks for. */
 void process_reload_sources(struct admin_sources *sources);
+
+/* ---- process_certificates.c ---- */
+
+/* From the first turn of the loop on the log is told, twice a day, of certificates that expire soon. */
+void process_certificates_init(struct process *process);
+void process_certificates_close(struct process *process);
+
+/* The same now. */
+void process_certificates_look(struct process *process);

@@ -26,6 +26,7 @@ static void go_over(void *context, const struct config *config)
     for (unsigned w = 0; w < process->worker_count; w++)
         worker_reload(&process->workers[w], config, &process->reload.taken[w].mail);
     config_unref(before);
+    process_certificates_look(process);
 }
 
 static void on_signal(uv_signal_t *handle, int number)

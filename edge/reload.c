@@ -311,6 +311,7 @@ struct reload *reload_new(
     reload->taken_ms = clock_wall_ms();
     STAILQ_INIT(&reload->waiting);
     STAILQ_INIT(&reload->asking);
+    each_line(config->warnings, log_warning, NULL);
     return reload;
 }
 

@@ -82,13 +82,12 @@ static void mix(struct config_reading *reading, struct config *config, const str
     struct config_changes *changes, FILE *errors)
 {
     config_keep(config, running, changes);
-    if (changes->waiting.count == 0)
-        return;
     reading->warnings.length = 0;
-    config_complete_kept(reading, config);
+    if (changes->waiting.count > 0)
+        config_complete_kept(reading, config);
     config_check(reading, config);
-    config_check_tls(reading, config);
-    if (reading->problem_count == 0)
+    config_check_tls(reading, config); /* config_keep() lets go of what was made of the certificates */
+    if (reading->problem_count == 0 || changes->waiting.count == 0)
         return;
     fprintf(errors, "%s: what needs a restart stays as it is until then (%s%s), and beside it:\n",
         reading->files[0].name, changes->waiting.texts[0], changes->waiting.count > 1 ? ", …" : "");

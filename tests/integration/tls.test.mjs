@@ -262,7 +262,61 @@ test('the certificates are in the metrics', async () => {
     const metrics = await server.metrics();
     const name = `rollcall_certificate_expires_timestamp_seconds{listen="0",subject="chat.example",file="${chat.certificate}"}`;
     const days = (metrics.get(name) - Date.now() / 1000) / 86400;
-    assert.ok(days > 9.9 && days <= 10, `${days} days`);
+    assert.ok(days > 29.9 && days <= 30, `${days} days`);
+});
+
+test('the log tells of those that expire within two weeks, at the start and after a reload', async () => {
+    const pair = (...args) => files(authority.issue(...args));
+    const certificates = [pair(['soon.example'], { days: 13 }), pair(['late.example'], { days: 15 }), pair(['gone.example'], { days: -1 })];
+    const settings = config({ edge: { listen: [{ address: '127.0.0.1', port: 0, tls: { certificates } }] } });
+    const warned = await startServer(settings);
+    await warned.logged(/"tls\.expires".*soon\.example expires in 1[23] days/);
+    await warned.logged(/"tls\.expired".*gone\.example has expired/);
+    settings.edge.listen[0].tls.certificates = certificates.slice(0, 2);
+    await warned.reload(settings);
+    await warned.logged(/"tls\.expires".*soon\.example/);
+    assert.ok(!warned.log.all.some(({ line }) => line.includes('late.example')));
+    await warned.stop();
+});
+
+/* ---- reloading ---- */
+
+test('new certificates are shown from a reload on; who is connected stays, and tickets are good', async () => {
+    const [one, two] = [authority.issue(['one.example', 'IP:127.0.0.1']), authority.issue(['two.example', 'IP:127.0.0.1'])];
+    const pem = (path) => readFileSync(path, 'utf8');
+    const ours = files(one);
+    const settings = config({ edge: { listen: [{ address: '127.0.0.1', port: 0, tls: { certificates: [ours] } }] } });
+    const reloaded = await startServer(settings);
+    const shown = () => agree({ host: reloaded.host, port: reloaded.port });
+    const websocket = await openPusher(reloaded);
+    const kept = await connect(reloaded);
+    kept.write(HEALTH);
+    await kept.answer();
+    assert.equal((await shown()).subject, 'one.example');
+    assert.equal((await reloaded.reload(settings)).status, 200);
+    assert.equal((await shown()).subject, 'one.example', 'still, when nothing has changed');
+
+    const first = [pem(one.certificate), pem(one.key)];
+    writeFileSync(one.certificate, pem(two.certificate));
+    const halfway = await reloaded.reload(settings);
+    assert.equal(halfway.status, 422);
+    assert.match(halfway.text, /certificates\[0\]\.key: .* holds the key of another certificate/);
+    assert.equal((await shown()).subject, 'one.example', 'as long as the new one is not whole');
+
+    writeFileSync(one.key, pem(two.key));
+    assert.equal((await reloaded.reload(settings)).status, 200);
+    assert.equal((await shown()).subject, 'two.example');
+    assert.ok([...(await reloaded.metrics()).keys()].some((name) => name.includes('subject="two.example"')));
+    await websocket.settled();
+    kept.write(HEALTH);
+    assert.equal((await kept.answer()).status, 200);
+    writeFileSync(one.certificate, first[0]);
+    writeFileSync(one.key, first[1]);
+    reloaded.signal('SIGHUP');
+    await until(async () => (await shown()).subject === 'one.example', 'the first one to be back');
+    websocket.destroy();
+    kept.destroy();
+    await reloaded.stop();
 });
 
 /* ---- what a configuration may not say ---- */

@@ -29,12 +29,12 @@ export class Authority {
         this.file = join(this.folder, 'ca.pem');
         this.key = join(this.folder, 'ca.key');
         openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', this.key, '-out', this.file,
-            '-days', '30', '-subj', `/CN=${name}`, '-addext', 'basicConstraints=critical,CA:TRUE');
+            '-days', '90', '-subj', `/CN=${name}`, '-addext', 'basicConstraints=critical,CA:TRUE');
     }
 
     /* The files of a certificate for these names: DNS names, or IP:… as openssl writes them. With `days` below 0 it has
      * expired. */
-    issue(names = ['IP:127.0.0.1'], { days = 10, rsa = false } = {}) {
+    issue(names = ['IP:127.0.0.1'], { days = 30, rsa = false } = {}) {
         const name = `c${made++}`;
         const { key, csr } = request(this.folder, name, names, rsa);
         const certificate = join(this.folder, `${name}.pem`);
