@@ -82,6 +82,8 @@ void engine_bus_down(struct engine *engine, unsigned index, const char *why)
     engine_enter(engine);
     if (shard->bus_up && why)
         engine_log(engine, ENGINE_WARN, "redis.bus_lost", "shard %s: %s", shard->name, why);
+    if (shard->bus_up && shard->up)
+        engine_note(shard, NULL, NOTE_BUS_LOST, 0, NULL, why);
     shard->bus_up = false;
     struct topic *topic, *next;
     HASH_ITER (hh, engine->topics, topic, next) {

@@ -24,6 +24,23 @@ void engine_log(struct engine *engine, enum engine_level level, const char *even
     engine->io.log(engine->io_context, level, event, text);
 }
 
+void engine_note(const struct shard *shard, const struct partition *partition, enum engine_note_kind kind,
+    uint64_t number, const char *channel, const char *why)
+{
+    const struct engine_io *io = &shard->engine->io;
+    if (!io->note || shard->engine->freeing)
+        return;
+    struct engine_note note = {
+        .kind = kind,
+        .shard = shard->index,
+        .partition = partition ? (int)partition->index : -1,
+        .number = number,
+        .channel = channel,
+        .why = why,
+    };
+    io->note(shard->engine->io_context, &note);
+}
+
 void engine_enter(struct engine *engine)
 {
     engine->depth++;

@@ -202,6 +202,7 @@ struct partition {
     /* After a loss no removal of a remote user is shown before the lease clock has reached wait_until, as a
      * heartbeat tells. wait_from_next: the clock at the loss is not known yet; the next answer has it. */
     bool waits, wait_from_next;
+    bool wait_noted; /* people were told that it waits */
     uint64_t wait_until;
     uint64_t wait_serial; /* answers to earlier commands do not tell the clock at the loss */
     struct channels channels;
@@ -220,6 +221,7 @@ struct shard {
     bool up, bus_up;
     bool blank; /* it said that it is empty, and has no stamp */
     uint64_t down_since_ms;
+    bool frozen; /* it was up, and is not yet again */
     char replication_id[48];
     TAILQ_HEAD(commands, command) in_flight;
     size_t in_flight_count, publishes_out;
@@ -296,6 +298,10 @@ void engine_leave(struct engine *engine);
 uint64_t engine_now(const struct engine *engine);
 void engine_log(struct engine *engine, enum engine_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Partition NULL: the shard as a whole. channel and why may be NULL. */
+void engine_note(const struct shard *shard, const struct partition *partition, enum engine_note_kind kind,
+    uint64_t number, const char *channel, const char *why);
 
 /* ---- shard.c: commands and their answers ---- */
 

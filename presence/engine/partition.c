@@ -28,6 +28,10 @@ static uint64_t lease_and_heartbeat_us(const struct partition *partition)
 void partition_note_loss(struct partition *partition, uint64_t clock)
 {
     partition->engine->counters.losses += !partition->waits;
+    if (!partition->waits && partition->asserted_owner) { /* at the start nothing was lost that we knew */
+        partition->wait_noted = true;
+        engine_note(partition->shard, partition, NOTE_WAITS, 0, NULL, NULL);
+    }
     partition->waits = true;
     if (!clock) {
         partition->wait_from_next = true;
@@ -53,6 +57,9 @@ static void end_wait(struct partition *partition)
     if (!partition->waits || partition->wait_from_next || partition->clock < partition->wait_until)
         return;
     partition->waits = false;
+    if (partition->wait_noted)
+        engine_note(partition->shard, partition, NOTE_WAITED, 0, NULL, NULL);
+    partition->wait_noted = false;
     struct channel *channel;
     TAILQ_FOREACH (channel, &partition->channels, of_partition) {
         if (channel->missing)
@@ -69,6 +76,7 @@ void partition_refuse(struct partition *partition, const char *why)
     if (shard->alarm_ms && now - shard->alarm_ms < ALARM_EVERY_MS)
         return; /* its other partitions say the same */
     shard->alarm_ms = now;
+    engine_note(shard, partition, NOTE_REFUSED, 0, NULL, why);
     engine_log(partition->engine, ENGINE_ALARM, "redis.refused", "shard %s, partition %u: %s", shard->name,
         partition->index, why);
 }
@@ -111,6 +119,8 @@ static void check_clocks(struct partition *partition, uint64_t redis_us)
 static void adopt_timeline(struct partition *partition, const struct reply *reply)
 {
     bool is_new = !reply_is(reply, 1, partition->timeline);
+    if (is_new && partition->timeline[0])
+        engine_note(partition->shard, partition, NOTE_TIMELINE, 0, NULL, NULL);
     copy_text(partition->timeline, sizeof partition->timeline, reply, 1);
     partition->clock = reply_number(reply, 2);
     partition->mark = reply_number(reply, 3);
@@ -154,6 +164,10 @@ static void on_welcome(struct partition *partition, const struct command *comman
     copy_text(partition->shard->replication_id, sizeof partition->shard->replication_id, reply, 8);
     partition->state = PARTITION_READY;
     partition->fresh_ms = engine_now(partition->engine);
+    if (partition->shard->frozen)
+        engine_note(partition->shard, NULL, NOTE_THAWED,
+            partition->fresh_ms - partition->shard->down_since_ms, NULL, NULL);
+    partition->shard->frozen = false;
     writer_resume(partition, reply_number(reply, 5), !kept || !same_timeline);
     writer_flush(partition); /* so that the reads show what we assert */
     read_all_views(partition);
@@ -237,8 +251,10 @@ static void on_reaped(struct command *command, const struct reply *reply)
     uint64_t left = reply_number(reply, 1); /* -1 reads as 0: he lives again */
     if (left && shard_confirmed(partition->shard) && partition->state == PARTITION_READY)
         reap(partition, command->number);
-    else
+    else {
         partition->engine->counters.reaps++;
+        engine_note(partition->shard, partition, NOTE_REAPED, command->number, NULL, NULL);
+    }
 }
 
 static void reap(struct partition *partition, uint64_t owner)
@@ -267,10 +283,12 @@ static void check_number(
         return;
     if (reply_number(reply, 1) != command->number) {
         partition->engine->counters.gaps++;
+        engine_note(partition->shard, partition, NOTE_GAP, 0, NULL, NULL);
         partition->assert_wanted = true;
     } else if (command->flag && reply_number(reply, 4) != command->generation) {
         /* `held` says what to drain when we die */
         partition->engine->counters.scrub_divergences++;
+        engine_note(partition->shard, partition, NOTE_DIVERGED, 0, NULL, NULL);
         partition->assert_wanted = true;
     }
 }

@@ -26,8 +26,10 @@ static void take_flags(struct slice *slice, const struct command *command, const
     for (size_t i = 0; i < slice->count; i++) {
         struct channel *channel = slice->of[i].channel;
         uint64_t flags = reply_number(reply, i + 1);
-        if (flags)
+        if (flags) {
             channel->engine->counters.scrub_divergences++;
+            engine_note(partition->shard, partition, NOTE_DIVERGED, 0, channel->key, NULL);
+        }
         if (flags & READ_AGAIN && channel->open && channel->generation == slice->of[i].generation)
             view_read(channel);
         if (!(flags & ASSERT_AGAIN))

@@ -107,6 +107,7 @@ static enum answer on_error(struct command *command, const struct reply *reply)
         return ANSWER_OOM;
     }
     if (begins_one(reply, lost)) {
+        engine_note(command->shard, command->partition, NOTE_REFUSED, 0, NULL, text);
         shard_reset(command->shard, text);
         return ANSWER_NONE;
     }
@@ -214,6 +215,8 @@ void shard_lost(struct shard *shard, const char *why)
     struct engine *engine = shard->engine;
     if (shard->up) {
         shard->down_since_ms = engine_now(engine);
+        shard->frozen = true;
+        engine_note(shard, NULL, NOTE_FROZEN, 0, NULL, why);
         if (why)
             engine_log(engine, ENGINE_WARN, "redis.lost", "shard %s: %s", shard->name, why);
     }
@@ -249,6 +252,7 @@ void shard_reset(struct shard *shard, const char *why)
 void shard_quarantine(struct shard *shard, const char *why)
 {
     engine_log(shard->engine, ENGINE_ALARM, "redis.quarantine", "shard %s: %s", shard->name, why);
+    engine_note(shard, NULL, NOTE_REFUSED, 0, NULL, why);
     lose_both(shard, why);
     shard->engine->io.quarantine(shard->engine->io_context, shard->index, why);
 }

@@ -142,6 +142,8 @@ static void apply_delta(struct channel *channel, const struct wire_event *event)
         if (event->previous && event->previous < channel->version)
             partition_note_loss(partition, 0);
         channel->engine->counters.resyncs++;
+        if (event->previous) /* a roster that was just born missed nothing */
+            engine_note(partition->shard, partition, NOTE_READ_AGAIN, 0, channel->key, NULL);
         view_read(channel);
         return;
     }
@@ -350,6 +352,7 @@ static void compare(struct channel *channel, const struct command *read, const s
     args_deinit(&gone);
     if (diverged && partition->state == PARTITION_READY) {
         channel->engine->counters.scrub_divergences++;
+        engine_note(partition->shard, partition, NOTE_DIVERGED, 0, channel->key, NULL);
         partition->assert_wanted = true;
     }
 }

@@ -206,6 +206,8 @@ static void acknowledge(struct batch *batch, const struct reply *reply)
     bool *full = new_zeroed(batch->count + 1);
     struct partition *partition = batch->partition;
     if (batch->script == SCRIPT_ASSERT) {
+        if (partition->asserted_owner) /* the first one of a life heals nothing */
+            engine_note(partition->shard, partition, NOTE_ASSERTED, batch->count, NULL, NULL);
         partition->asserted_owner = partition->owner;
         partition->was_silent = false;
     }
@@ -244,6 +246,7 @@ static void on_batch(struct command *command, const struct reply *reply)
         acknowledge(batch, reply);
     } else if (answer == ANSWER_GAP && batch == TAILQ_FIRST(&partition->batches)) {
         partition->engine->counters.gaps++;
+        engine_note(partition->shard, partition, NOTE_GAP, 0, NULL, NULL);
         partition->assert_wanted = true;
     } else if (answer == ANSWER_OOM) {
         batch->refused_oom = true;
@@ -484,6 +487,8 @@ void writer_resume(struct partition *partition, uint64_t sequence, bool all_is_n
     if (!all_is_new && follows)
         return; /* writer_flush() sends what is left; Redis drops what it has */
     partition->engine->counters.gaps += !all_is_new;
+    if (!all_is_new)
+        engine_note(partition->shard, partition, NOTE_GAP, 0, NULL, NULL);
     if (sequence > partition->number)
         partition->number = sequence;
     partition->assert_wanted = true;

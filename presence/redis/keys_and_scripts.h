@@ -111,6 +111,10 @@
  *              OK -     another edge delivers this partition's
  *   note       kind, channel, user, payload, once in so many ms (0: always)
  *              OK
+ *   look       owners at most, channel or "", users at most, user or "" for all
+ *              OK clock owners(how many follow) numbers(likewise) users(in all) users(likewise)
+ *                 [owner, lease, incarnation, sequence, edge, channels]… soonest to expire first,
+ *                 [owner, number of subscriptions]… as in P:s, [u<id>, value]… as in P:r
  */
 #pragma once
 
@@ -130,6 +134,7 @@ enum script {
     SCRIPT_CHANNELS,
     SCRIPT_OUTBOX,
     SCRIPT_NOTE,
+    SCRIPT_LOOK,
     SCRIPT_COUNT
 };
 

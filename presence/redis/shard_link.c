@@ -413,6 +413,17 @@ void shard_link_bus_reset(struct shard_link *link)
     try_later(link, link->options.retry_ms);
 }
 
+void shard_link_status(const struct shard_link *link, struct shard_link_status *status)
+{
+    *status = (struct shard_link_status){
+        .address = link->address,
+        .is_up = link->state == LINK_UP,
+        .is_bus_up = link->bus_up,
+        .is_confirmed = shard_link_confirmed(link),
+        .is_replicated = link->options.replicated,
+    };
+}
+
 bool shard_link_confirmed(const struct shard_link *link)
 {
     struct master_finder *finder = link->options.finder;

@@ -56,5 +56,15 @@ void shard_link_bus_reset(struct shard_link *link);
 
 bool shard_link_confirmed(const struct shard_link *link);
 
+/* For people who look: where it stands. address: of the instance that is, or was last, spoken to; port 0 and no socket:
+ * none yet. */
+struct shard_link_status {
+    struct redis_address address;
+    bool is_up, is_bus_up; /* up: it has shown itself to be a master */
+    bool is_confirmed;     /* as shard_link_confirmed() */
+    bool is_replicated;    /* under Sentinel */
+};
+void shard_link_status(const struct shard_link *link, struct shard_link_status *status);
+
 /* Closes; no callback comes any more; the memory goes with the loop's next turns. */
 void shard_link_free(struct shard_link *link);

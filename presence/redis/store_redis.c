@@ -46,6 +46,7 @@ struct store_redis {
     struct link_of *links;
     unsigned link_count;
     void (*log)(void *context, enum engine_level level, const char *event, const char *text);
+    void (*note)(void *context, const struct engine_note *note);
     void *log_context;
 };
 
@@ -166,6 +167,13 @@ static void log_line(void *context, enum engine_level level, const char *event, 
         store->log(store->log_context, level, event, text);
 }
 
+static void note(void *context, const struct engine_note *noted)
+{
+    struct store_redis *store = context;
+    if (store->note)
+        store->note(store->log_context, noted);
+}
+
 /* ---- what the links tell ---- */
 
 static void on_up(void *context)
@@ -282,6 +290,11 @@ void store_redis_shard_status(struct store *face, unsigned shard, struct store_r
     };
 }
 
+void store_redis_shard_link(struct store *face, unsigned shard, struct shard_link_status *status)
+{
+    shard_link_status(behind(face)->links[shard].link, status);
+}
+
 static bool is_under_sentinel(const struct store_redis_shard *shard)
 {
     return !shard->address || !shard->address[0];
@@ -356,6 +369,7 @@ static struct engine *make_engine(struct store_redis *store, const struct store_
         .quarantine = quarantine,
         .confirmed = is_confirmed,
         .log = log_line,
+        .note = note,
     };
     const char **names = calloc(options->shard_count, sizeof *names);
     if (!names)
@@ -443,6 +457,7 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     store->loop = loop;
     store->log = options->log;
     store->log_context = options->log_context;
+    store->note = options->note;
     store->link_count = options->shard_count;
     store->links = calloc(options->shard_count, sizeof *store->links);
     if (!store->links)

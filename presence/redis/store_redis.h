@@ -8,6 +8,7 @@
 #include "presence/engine/engine.h"
 #include "presence/latency.h"
 #include "presence/redis/finder_sentinel.h"
+#include "presence/redis/shard_link.h"
 #include "presence/store.h"
 
 #include <uv.h>
@@ -36,7 +37,9 @@ struct store_redis_options {
     bool outbox;       /* keep transitions for webhooks */
     /* Lines for the log. May be NULL. `event` does not change, `text` is a sentence. */
     void (*log)(void *context, enum engine_level level, const char *event, const char *text);
-    void *log_context;
+    /* What was healed; see engine.h. May be NULL. */
+    void (*note)(void *context, const struct engine_note *note);
+    void *log_context; /* of both */
 };
 
 /* Makes the store and begins to connect; it is usable at once, in whatever state Redis is. Copies its options.
@@ -58,3 +61,6 @@ struct store_redis_shard_status {
     const struct latency *bus;      /* from sending a heartbeat to hearing its beat on the bus */
 };
 void store_redis_shard_status(struct store *store, unsigned shard, struct store_redis_shard_status *status);
+
+/* Where its connections lead, for people who look. */
+void store_redis_shard_link(struct store *store, unsigned shard, struct shard_link_status *status);

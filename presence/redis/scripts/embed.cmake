@@ -17,7 +17,8 @@ set(scripts
     "publish|-|prelude,caller,publish"
     "channels|allow-oom|prelude,caller,channels"
     "outbox|allow-oom|prelude,caller,roster,outbox"
-    "note|-|prelude,caller,note")
+    "note|-|prelude,caller,note"
+    "look|allow-oom|prelude,caller,look")
 
 set(arrays "")
 set(table "")

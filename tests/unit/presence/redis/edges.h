@@ -113,6 +113,16 @@ static inline void on_log(void *context, enum engine_level level, const char *ev
         fprintf(stderr, "[%d] %s: %s\n", (int)level, event, text);
 }
 
+/* How often each kind was noted, by all edges. */
+static unsigned noted[NOTE_DIVERGED + 1];
+
+static inline void on_note(void *context, const struct engine_note *note)
+{
+    (void)context;
+    assert_true(note->shard == 0 && note->partition < 4);
+    noted[note->kind]++;
+}
+
 /* Set around the start of edges that are to tell transitions. */
 static void (*transitions_to)(
     void *context, unsigned lane, const struct store_transition *list, size_t count);
@@ -136,7 +146,8 @@ static inline void edge_start_on(
         .lease_ms = L_MS,
         .scrub_ms = 3000,
         .data_ttl_ms = 60000,
-        .log = on_log};
+        .log = on_log,
+        .note = on_note};
     char problem[200];
     memset(edge, 0, sizeof *edge);
     assert_int_equal(
