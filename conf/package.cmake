@@ -51,7 +51,7 @@ if(ROLLCALL_DEBIAN)
     file(GLOB examples CONFIGURE_DEPENDS conf/*.json conf/*.cfg conf/*.conf)
     list(FILTER examples EXCLUDE REGEX schema)
     install(FILES ${examples} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rollcall/examples)
-    install(DIRECTORY conf/redis DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rollcall/examples)
+    install(DIRECTORY conf/redis conf/prometheus conf/grafana DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rollcall/examples)
 endif()
 
 set(CPACK_GENERATOR DEB)

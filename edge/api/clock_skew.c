@@ -63,6 +63,8 @@ void api_note_clock_skew(
     start_window(worker);
     worker->clocks.recent_s = larger(worker->clocks.recent_s, distance_s);
     show(worker);
-    if (distance_s > WARN_S)
-        say(worker, app, peer, skew_s, refused);
+    if (distance_s <= WARN_S)
+        return;
+    metric_add(&worker->metrics.publisher_clocks_off, 1);
+    say(worker, app, peer, skew_s, refused);
 }

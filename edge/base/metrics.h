@@ -37,6 +37,8 @@ typedef atomic_uint_least64_t metric;
     X(http_malformed, "rollcall_http_malformed_total", "counter", "Heads and bodies that were not HTTP.")    \
     X(publisher_clock_skew_seconds, "rollcall_publisher_clock_skew_seconds", "gauge",                        \
         "Largest difference between a publisher's clock and ours in the last minutes; over 600 is refused.") \
+    X(publisher_clocks_off, "rollcall_publisher_clocks_off_total", "counter",                                \
+        "Signed requests whose time was more than 60 s from ours.")                                          \
     X(publishes, "rollcall_publishes_total", "counter", "Events accepted from back ends and clients.")       \
     X(publishes_refused, "rollcall_publishes_refused_total", "counter",                                      \
         "Events refused for rate or overload.")                                                              \

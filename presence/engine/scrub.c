@@ -35,10 +35,12 @@ static void take_flags(struct slice *slice, const struct command *command, const
         if (!(flags & ASSERT_AGAIN))
             continue;
         /* What was on its way when the slice was sent may have been refused: a read tells it apart. */
-        if (command->flag)
+        if (command->flag) {
+            channel->engine->counters.scrub_repairs++;
             partition->assert_wanted = true;
-        else if (channel->open)
+        } else if (channel->open) {
             view_read(channel);
+        }
     }
 }
 

@@ -26,8 +26,10 @@ static void test_clock_skew(void **state)
     send_at(-40, 200);
     expect_skew(100);
     assert_false(worker.clocks.refused);
+    assert_int_equal(worker.metrics.publisher_clocks_off, 1);
     send_at(-700, 401);
     expect_skew(700);
+    assert_int_equal(worker.metrics.publisher_clocks_off, 2);
     assert_true(worker.clocks.refused);
 }
 
@@ -49,6 +51,7 @@ static void test_clock_skew_of_unsigned_requests(void **state)
     expect("GET", "/apps/1/channels?auth_key=key&auth_timestamp=1&auth_version=1.0&auth_signature=00", NULL,
         401);
     assert_int_equal(worker.metrics.publisher_clock_skew_seconds, 0);
+    assert_int_equal(worker.metrics.publisher_clocks_off, 0);
     assert_false(worker.clocks.refused);
 }
 
