@@ -39,6 +39,18 @@ const { crowd } = fleet;
 
 let mayMiss; /* in this round people may be shown leaving who have not */
 
+/* Unless another fault is doing it. */
+async function restart(server, meanwhile = () => {}) {
+    if (server.isRestarting)
+        return 0;
+    server.isRestarting = true;
+    await server.kill();
+    await meanwhile(server);
+    await server.start({ keep: true });
+    server.isRestarting = false;
+    return RESTART;
+}
+
 /* Each does its harm and takes it back, and gives its bound: how long after that it may still be seen. */
 const faults = {
     async flush({ oneOf }) {
@@ -46,29 +58,21 @@ const faults = {
         return L + 2 * H;
     },
     async restartEmpty({ below, oneOf }) {
-        const server = oneOf(fleet.servers);
-        await server.kill();
-        await sleep(below(2 * H));
-        rmSync(join(server.folder, 'dump.rdb'), { force: true });
-        await server.start({ keep: true });
-        return RESTART;
+        return restart(oneOf(fleet.servers), async (server) => {
+            await sleep(below(2 * H));
+            rmSync(join(server.folder, 'dump.rdb'), { force: true });
+        });
     },
     async restartOld({ below, oneOf }) {
         const server = oneOf(fleet.servers);
         await server.ask('SAVE');
         await sleep(below(3 * H));
-        await server.kill();
-        await server.start({ keep: true });
-        return RESTART;
+        return restart(server);
     },
     /* With the dump of an earlier restart, if there is one. */
     async restartOlder(draw) {
         const server = draw.oneOf(fleet.servers);
-        if (!existsSync(join(server.folder, 'dump.rdb')))
-            return faults.restartOld(draw);
-        await server.kill();
-        await server.start({ keep: true });
-        return RESTART;
+        return existsSync(join(server.folder, 'dump.rdb')) ? restart(server) : faults.restartOld(draw);
     },
     async killClients({ oneOf }) {
         await oneOf(fleet.servers).ask('CLIENT', 'KILL', 'TYPE', oneOf(['normal', 'pubsub']), 'SKIPME', 'yes');
@@ -98,7 +102,7 @@ const faults = {
         crowd.away(edge);
         await sleep(below(2 * L));
         fleet.continueEdge(edge);
-        crowd.back(edge);
+        crowd.back(edge, 2 * H);
         return L + 2 * H;
     },
     async killEdge({ oneOf }) {

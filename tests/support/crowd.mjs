@@ -163,10 +163,14 @@ export class Crowd {
         }
     }
 
-    back(edge) {
+    /* It goes on. Whoever has not heard of it yet may still tell that its people are gone, for `grace_ms`. */
+    back(edge, grace_ms = 0) {
         for (const person of this.peopleOf(edge)) {
             person.away = false;
-            person.joined.forEach((channel) => this.enter(channel, person.id));
+            for (const channel of person.joined) {
+                this.enter(channel, person.id);
+                this.left.set(`${channel} ${person.id}`, Date.now() + grace_ms);
+            }
         }
     }
 
@@ -179,7 +183,8 @@ export class Crowd {
 
     /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. */
     forget() {
-        this.left.clear();
+        const now = Date.now();
+        this.left.forEach((at, key) => at <= now && this.left.delete(key));
         this.came.clear();
     }
 

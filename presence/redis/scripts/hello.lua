@@ -147,7 +147,7 @@ if not record or record[1] ~= ARGV[9] or not tonumber(record[2]) then
     call('HSET', base, 'o', owner)
     call('HSET', base .. ':o:' .. owner, 'i', ARGV[10], 's', '0', 'e', ARGV[11])
     expire(base .. ':o:' .. owner, D)
-    try('ZADD', leases, text(stamp.c + L + H), owner)
 end
+try('ZADD', leases, text(stamp.c + L + H), owner) -- whoever says hello lives
 return { 'OK', stamp.t, text(stamp.c), text(stamp.m), owner, record[2], text(stamp.v), text(now), replication_id(), kept,
     lives_here and '1' or '0' }

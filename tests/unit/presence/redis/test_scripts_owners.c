@@ -77,6 +77,16 @@ static void test_a_new_timeline_lifts_leases(void **state)
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "0"), 1, "-1"));
 }
 
+static void test_hello_renews_a_lease(void **state)
+{
+    struct test *test = *state;
+    join(test, &test->b, "1", "bert");
+    beat(test, &test->a, 12); /* b's has run out, and nobody has reaped it */
+    assert_true(is(hello(test, &test->b), 9, "1"));
+    assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "0"), 1, "-1"));
+    assert_int_equal(1, users(test));
+}
+
 static void test_every_refusal_of_a_caller(void **state)
 {
     struct test *test = *state;
@@ -219,6 +229,7 @@ int main(void)
         TEST(test_hello_in_empty_and_foreign_data),
         TEST(test_hello_mends_stamps_with_a_new_timeline),
         TEST(test_a_new_timeline_lifts_leases),
+        TEST(test_hello_renews_a_lease),
         TEST(test_every_refusal_of_a_caller),
         TEST(test_the_clock_stands_while_nobody_beats),
         TEST(test_an_expired_owner_is_condemned_and_drained),
