@@ -37,7 +37,7 @@ static int tear_down(void **state)
 static const char *written(void)
 {
     static char text[65536];
-    write(ends[1], "", 1); /* so that the read does not wait */
+    assert_int_equal(write(ends[1], "", 1), 1); /* so that the read does not wait */
     ssize_t got = read(ends[0], text, sizeof(text));
     assert_true(got > 0 && text[got - 1] == '\0');
     return text;
