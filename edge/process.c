@@ -70,6 +70,14 @@ static int start_admin(struct process *process)
         turned_ms[w] = &process->workers[w].turned_ms;
         apps[w] = &process->workers[w].apps;
     }
+    process->console = console_new(&(struct console_sources){.config = process->config,
+        .node = process->node,
+        .loop = process->loop,
+        .wheel = node_wheel(process->node),
+        .readiness = node_readiness(process->node),
+        .workers = blocks,
+        .turned_ms = turned_ms,
+        .worker_count = process->worker_count});
     struct admin_sources sources = {
         .workers = blocks,
         .turned_ms = turned_ms,
@@ -81,6 +89,8 @@ static int start_admin(struct process *process)
         .readiness = node_readiness(process->node),
         .write_metrics = write_metrics,
         .write_facts = write_facts,
+        .request = console_request,
+        .request_context = process->console,
         .context = process,
         .listener = process_inherited_admin(process),
     };
@@ -155,6 +165,8 @@ static void stop(struct process *process)
 {
     for (unsigned w = 0; w < process->worker_count; w++)
         worker_join(&process->workers[w]);
+    if (process->console)
+        console_free(process->console);
     if (process->admin)
         admin_free(process->admin);
     node_close(process->node);

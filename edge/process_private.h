@@ -11,6 +11,7 @@
 #pragma once
 
 #include "edge/admin/admin.h"
+#include "edge/console/console.h"
 #include "edge/process.h"
 #include "edge/reload.h"
 #include "edge/service/hand_over.h"
@@ -24,6 +25,7 @@ struct process {
     uv_timer_t look_at_certificates;
     struct node *node;
     struct admin *admin;
+    struct console *console;
     struct worker *workers;
     unsigned worker_count;
     uint16_t port; /* of the first listener that has one; 0: none has */

@@ -22,6 +22,8 @@ static void go_over(void *context, const struct config *config)
     node_reload(process->node, config);
     if (process->admin)
         admin_reload(process->admin, config);
+    if (process->console)
+        console_reload(process->console, config);
     process->reload.going_over = process->worker_count;
     for (unsigned w = 0; w < process->worker_count; w++)
         worker_reload(&process->workers[w], config, &process->reload.taken[w].mail);

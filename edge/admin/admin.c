@@ -109,9 +109,12 @@ static void on_request(void *context, const struct http_request *request)
 {
     struct admin *admin = context;
     const struct page *page = page_find(request->path);
+    if (!page && admin->sources.request && admin->sources.request(admin->sources.request_context, request))
+        return;
     if (!page || (page->print == print_reload && !admin->sources.reload)) {
-        http_answer_error(
-            request->exchange, 404, NULL, "there are /healthz, /readyz, /metrics, /facts and /reload here");
+        http_answer_error(request->exchange, 404, NULL,
+            "there are /healthz, /readyz, /metrics, /facts and /reload here%s",
+            admin->sources.request ? ", and the console, /" : "");
         return;
     }
     if (page->print == print_reload && strcmp(request->method, "POST") == 0) {

@@ -10,6 +10,8 @@
  *   POST /reload   reads it again: 200 and what has changed, or 422 and what is wrong, a line each; 503 while stopping.
  *                  Wants the token likewise
  *
+ * And the console (edge/console/console.h).
+ *
  * It lives on the node's thread, so an answer also shows that this thread turns. Thread: that one, for all of
  * this header, unless said.
  */
@@ -21,6 +23,7 @@
 #include "edge/base/readiness.h"
 #include "edge/base/wheel.h"
 #include "edge/config/config.h"
+#include "edge/door/http.h"
 #include "edge/reload.h"
 
 #include <stdatomic.h>
@@ -51,6 +54,9 @@ struct admin_sources {
     /* Reloading (edge/reload.h), and its state. NULL: there is no such thing. */
     void (*reload)(void *context, struct reload_asker *asker);
     void (*write_reload)(void *context, struct buffer *out);
+    /* What else is served here (the console): answers, and returns true, for a path of its own. NULL: nothing. */
+    bool (*request)(void *context, const struct http_request *request);
+    void *request_context;
     void *context;
     /* A listening socket that was passed on, in place of one that is opened where the configuration says; the admin's from
      * then on. 0, which is standard input: there is none. */

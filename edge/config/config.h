@@ -151,6 +151,8 @@ struct config {
             bool enabled;
             char *token; /* "": none */
             bool allow_changes;
+            char **peers; /* for config_endpoint_split(); the other edges' admin listeners */
+            size_t peer_count;
         } admin;
         uint32_t connections; /* of the process; a 0 in the file has become what the descriptors allow */
         uint32_t activity_timeout_s;

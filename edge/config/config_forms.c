@@ -164,6 +164,13 @@ bool config_endpoint_split(const char *text, struct config_endpoint *endpoint)
     return host_fits && endpoint->port != 0;
 }
 
+const char *config_check_host_and_port(const char *value)
+{
+    struct config_endpoint endpoint;
+    return config_endpoint_split(value, &endpoint) && endpoint.port ? NULL
+                                                                    : "must be host:port or [IPv6]:port";
+}
+
 const char *config_check_endpoint(const char *value)
 {
     struct config_endpoint endpoint;

@@ -89,6 +89,13 @@ static const struct config_key listen_keys[] = {
     {0},
 };
 
+static const struct config_key admin_peer = {.type = CONFIG_TEXT,
+    .bytes = sizeof(char *),
+    .min = 1,
+    .max = 300,
+    .check = config_check_host_and_port,
+    .sentence = "host:port or [IPv6]:port."};
+
 static const struct config_key admin_keys[] = {
     {.name = "enabled",
         .type = CONFIG_BOOL,
@@ -129,6 +136,15 @@ static const struct config_key admin_keys[] = {
         .needs = "token",
         .sentence = "Who knows the token may also change things: send events from the console. Otherwise "
                     "he only looks."},
+    {.name = "peers",
+        .type = CONFIG_LIST,
+        ITEMS(struct config, edge.admin.peers, edge.admin.peer_count, char *),
+        .max = 64,
+        .item = &admin_peer,
+        .needs = "token",
+        .sentence = "The admin listeners of the other edges of the fleet, as host:port, which have the same "
+                    "token: the console, `rollcall who`, `why` and `top` ask them, too. Without, they see of "
+                    "other edges what Redis knows: leases and rosters, but no sockets and no numbers."},
     {0},
 };
 

@@ -229,6 +229,7 @@ const char *config_check_endpoint(const char *value);
 const char *config_check_master(const char *value);
 const char *config_check_username(const char *value);
 const char *config_check_token(const char *value);
+const char *config_check_host_and_port(const char *value);
 const char *config_check_absolute_path(const char *value);
 const char *config_check_webhook_url(const char *value);
 const char *config_check_webhook_event(const char *value);

@@ -36,12 +36,19 @@ static void on_store_log(void *context, enum engine_level level, const char *eve
     }
 }
 
+static void on_store_note(void *context, const struct engine_note *note)
+{
+    node_note_healed(context, note);
+}
+
 static int open_redis(struct node *node, const struct store_observer *observer)
 {
     const struct config *config = node->config;
     struct store_redis_options options;
     struct store_redis_shard *shards = fleet_options(config, &options);
     options.log = on_store_log;
+    options.note = on_store_note;
+    options.log_context = node;
     char problem[256];
     int error = store_redis_new(node->loop, &options, observer, node, &node->store, problem, sizeof(problem));
     free(shards);

@@ -67,6 +67,8 @@ int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, str
         return error;
     }
     start_handles(node);
+    node->own.node = node;
+    node_start_insight(node);
     *created = node;
     error = node_open_store(node);
     if (error)
@@ -137,6 +139,7 @@ void node_close(struct node *node)
 
 void node_free(struct node *node)
 {
+    node_free_insight(node);
     free(node->lines);
     if (node->webhooks.room)
         webhooks_free(node->webhooks.room);

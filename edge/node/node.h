@@ -43,6 +43,7 @@ struct subscription {
     struct channel *channel; /* once attached; with a reference */
     uint32_t index;          /* in channel->local[worker].subscribers */
     uint64_t asked_us;       /* when the node was asked, in latency_now_us() */
+    uint64_t since_ms;       /* when it was answered; in the time of the worker's loop */
     enum subscription_state {
         SUBSCRIPTION_PENDING, /* the node has not answered yet */
         SUBSCRIPTION_ACTIVE,

@@ -12,12 +12,15 @@
  *   query.c      questions of the HTTP API, and the JSON of their answers
  *   requests.c   what workers ask of the node: how it is made and freed; on their threads
  *   port.c       the workers' end: runs on their threads
+ *   healed.c, tap.c  what is kept for people who look back, and who watch
+ *   insight_private.h says which files answer those who look
  */
 #pragma once
 
 #include "edge/base/wheel.h"
 #include "edge/node/node.h"
 #include "edge/webhooks/webhooks.h"
+#include "presence/redis/store_redis.h"
 
 struct node_line { /* the node's end of the line to one worker */
     struct outgoing to_worker;
@@ -56,7 +59,17 @@ struct node {
         char **words; /* what is said of each shard */
     } blind;
     struct metrics metrics;
-    uint64_t ticked_us; /* when the tick last ran, in latency_now_us(); 0: never */
+    uint64_t ticked_us;   /* when the tick last ran, in latency_now_us(); 0: never */
+    struct node_port own; /* the line of who lives on this thread; has no mailboxes */
+    struct {              /* what people are told who look (insight.h) */
+        struct healed *healed;
+        struct taps *taps;
+        void (*news)(void *context);
+        void *news_context;
+        struct wheel_timer news_due, sweep;
+        LIST_HEAD(insight_list, insight) questions; /* not answered yet */
+        unsigned question_count;
+    } insight;
 };
 
 /* A frame on its way to the subscribers that one worker has in one channel. */
@@ -123,6 +136,17 @@ void node_on_query(struct mail *mail, void *node);
 /* The attributes in `info` as the inside of a JSON object; first: no comma is needed in front. */
 void node_write_attributes(
     struct buffer *body, unsigned info, const struct store_channel_state *state, bool first);
+
+/* ---- insight.c ---- */
+
+void node_start_insight(struct node *node);
+void node_free_insight(struct node *node);
+void node_note_healed(struct node *node, const struct engine_note *note);
+
+/* What passes, for those who watch; next to nothing when nobody does. */
+void node_tap_event(struct node *node, const char *app_id, const char *channel, const struct frame *frame);
+void node_tap_member(
+    struct node *node, const struct store_channel *stored, const struct member *member, bool added);
 
 /* ---- workers' threads (port.c) ---- */
 

@@ -48,6 +48,7 @@ static struct channel *subscribed_channel(struct store_channel *stored)
 static void on_member_added(void *node, struct store_channel *stored, const struct member *member)
 {
     struct channel *channel = subscribed_channel(stored);
+    node_tap_member(node, stored, member, true);
     if (!channel)
         return;
     if (channel->kind == CHANNEL_USER)
@@ -61,6 +62,7 @@ static void on_member_added(void *node, struct store_channel *stored, const stru
 static void on_member_removed(void *node, struct store_channel *stored, const struct member *member)
 {
     struct channel *channel = subscribed_channel(stored);
+    node_tap_member(node, stored, member, false);
     if (!channel)
         return;
     if (channel->kind == CHANNEL_USER)
@@ -80,6 +82,8 @@ struct frame *node_sealed(struct frame *frame)
 static void on_event(void *node, struct store_channel *stored, const struct store_event *event)
 {
     struct channel *channel = subscribed_channel(stored);
+    if (event->kind == STORE_EVENT_MESSAGE)
+        node_tap_event(node, stored->app_id, stored->name, event->frame);
     if (channel)
         broadcast(node, channel, frame_ref(node_sealed(event->frame)), event->exclude,
             event->kind == STORE_EVENT_TERMINATE ? DELIVERY_TERMINATE : DELIVERY_EVENT);

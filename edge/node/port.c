@@ -52,6 +52,7 @@ void port_on_answered(struct mail *mail, void *context)
     }
     subscription->state = SUBSCRIPTION_ACTIVE;
     latency_add_since(&worker->metrics.join_latency, subscription->asked_us);
+    subscription->since_ms = worker_now_ms(worker);
     channel_attach(subscription->channel, subscription->worker, subscription);
     connection_subscribed(subscription);
 }

@@ -1,6 +1,8 @@
 #include "edge/node/node_private.h"
 
 #include "edge/base/container.h"
+#include "edge/node/insight.h"
+#include "edge/node/tap.h"
 
 #include <string.h>
 
@@ -11,6 +13,10 @@ static void answer(struct node *node, struct publish *publish, enum node_status 
         metric_add(&node->metrics.publishes, publish->count);
     else
         metric_add(&node->metrics.publishes_refused, publish->count);
+    if (publish->port == &node->own) {
+        publish->answered(publish);
+        return;
+    }
     publish->mail.run = port_on_published;
     node_send(node, publish->port->worker, &publish->mail);
 }
@@ -140,13 +146,23 @@ static void one_published(struct node *node, struct publish *publish)
         ask_for_attributes(node, publish);
 }
 
+/* What has subscribers here is seen when it comes back, in its order. */
+static void tap_unheard(struct node *node, const struct publish *publish, const struct publish_item *item)
+{
+    if (taps_any(node->insight.taps) && publish->kind == STORE_EVENT_MESSAGE &&
+        !store_find(node->store, publish->app->id, item->channel))
+        node_tap_event(node, publish->app->id, item->channel, item->frame);
+}
+
 static void on_published(struct store_publish *stored, enum store_result result)
 {
     struct publish_item *item = CONTAINER_OF(stored, struct publish_item, stored);
     if (result != STORE_OK)
         item->publish->status = NODE_UNAVAILABLE;
-    else
+    else {
         node_note_client_event(item->publish->port->node, item->publish->app, item);
+        tap_unheard(item->publish->port->node, item->publish, item);
+    }
     one_published(item->publish->port->node, item->publish);
 }
 
@@ -199,4 +215,10 @@ void node_on_publish(struct mail *mail, void *context)
         store_publish(node->store, &item->stored);
     }
     one_published(node, publish);
+}
+
+void node_publish_here(struct node *node, struct publish *publish)
+{
+    publish->port = &node->own;
+    node_on_publish(&publish->mail, node);
 }

@@ -73,7 +73,7 @@ static void finish(struct client_request *request, CURLcode code)
 {
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &request->status);
     /* An answer that goes on and on is one: what it says stands in its first line. */
-    if (code == CURLE_WRITE_ERROR && request->answer_bytes > ANSWER_MAX_BYTES)
+    if (code == CURLE_WRITE_ERROR && !request->answer && request->answer_bytes > ANSWER_MAX_BYTES)
         code = CURLE_OK;
     if (code == CURLE_OK)
         request->words[0] = '\0';
@@ -204,6 +204,16 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *context)
     return request->answer_bytes > ANSWER_MAX_BYTES ? 0 : length;
 }
 
+static size_t on_kept_answer(char *bytes, size_t size, size_t count, void *context)
+{
+    struct client_request *request = context;
+    size_t length = size * count;
+    if (length > request->answer_max_bytes - request->answer->length)
+        return 0;
+    buffer_add(request->answer, bytes, length);
+    return length;
+}
+
 static void set_text(CURL *easy, CURLoption option, const char *text)
 {
     must(curl_easy_setopt(easy, option, text) == CURLE_OK);
@@ -237,13 +247,17 @@ static void set_request(CURL *easy, struct client_request *request)
     if (request->ca_file[0])
         set_text(easy, CURLOPT_CAINFO, request->ca_file);
     must(curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body) == CURLE_OK);
+    if (request->body) {
+        must(
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes) == CURLE_OK);
+        must(curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body) == CURLE_OK);
+    }
     must(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->words) == CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_PRIVATE, request) == CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, request->answer ? on_kept_answer : on_answer) ==
+         CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_WRITEDATA, request) == CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_answer) == CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_HEADERDATA, request) == CURLE_OK);

@@ -1,12 +1,14 @@
-/* Posting to endpoints: libcurl's multi interface on a loop of libuv.
+/* Requests to other servers (endpoints of webhooks, other edges): libcurl's multi interface on a loop of libuv.
  *
  * libcurl, because it is the HTTP client whose faults are found by everyone: TLS with the system's certificates, names
  * looked up in threads of its own, connections kept for the next request, every timeout. What is said to whom is
- * decided here: no redirects, no proxies of the environment, nothing but HTTP, answers thrown away after a bound.
+ * decided here: no redirects, no proxies of the environment, nothing but HTTP, answers cut off at a bound.
  *
  * Thread: the loop's, for all of this header. `done` never comes from within client_post().
  */
 #pragma once
+
+#include "edge/base/buffer.h"
 
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -33,8 +35,11 @@ struct client_request {
     const char *url;
     const char *ca_file; /* "": the system's */
     const struct curl_slist *headers;
-    const char *body;
+    const char *body; /* NULL: GET; otherwise POST */
     size_t body_bytes;
+    struct buffer
+        *answer; /* the body of the answer is added to it, up to answer_max_bytes; NULL: it is thrown away */
+    size_t answer_max_bytes;
     void (*done)(struct client_request *request, enum client_result result);
     /* the answer */
     long status;                 /* 0: there was none */
@@ -43,7 +48,7 @@ struct client_request {
     struct client *client;
     CURL *easy;
     bool address_refused;
-    size_t answer_bytes;
+    size_t answer_bytes; /* as they came; with headers where the answer is thrown away */
 };
 
 /* Never NULL. any_address: also private ones (edge/webhooks/address.h). The loop outlives the client. */

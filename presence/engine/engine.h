@@ -48,16 +48,16 @@ struct engine_request {
 /* What went wrong and was put right, for people who look back (edge/node/healed.h). */
 struct engine_note {
     enum engine_note_kind {
-        NOTE_FROZEN,     /* the shard is out of reach: rosters stand still. why */
-        NOTE_THAWED,     /* a partition of it is back. number: for how many ms it was out of reach */
-        NOTE_BUS_LOST,   /* events of the shard are not heard. why */
-        NOTE_REFUSED,    /* it refused what we wrote: a wrong shard, a replica, other settings. why */
-        NOTE_GAP,        /* writes of ours had been lost */
-        NOTE_ASSERTED,   /* all we hold in the partition was said again. number: facts */
-        NOTE_TIMELINE,   /* the data are of another past than before: emptied, restored, failed over */
-        NOTE_WAITS,      /* so removals wait: nobody is shown as gone who may only be missing */
-        NOTE_WAITED,     /* … no longer */
-        NOTE_REAPED,     /* an owner's lease had run out, and we removed what was left. number: the owner */
+        NOTE_FROZEN,   /* the shard is out of reach: rosters stand still. why */
+        NOTE_THAWED,   /* a partition of it is back. number: for how many ms it was out of reach */
+        NOTE_BUS_LOST, /* events of the shard are not heard. why */
+        NOTE_REFUSED,  /* it refused what we wrote: a wrong shard, a replica, other settings. why */
+        NOTE_GAP,      /* writes of ours had been lost */
+        NOTE_ASSERTED, /* all we hold in the partition was said again. number: facts */
+        NOTE_TIMELINE, /* the data are of another past than before: emptied, restored, failed over */
+        NOTE_WAITS,    /* so removals wait: nobody is shown as gone who may only be missing */
+        NOTE_WAITED,   /* … no longer */
+        NOTE_REAPED, /* an owner's lease had run out, and we remove what is left. number: the owner, why: its edge */
         NOTE_READ_AGAIN, /* a change of a roster was missed. channel */
         NOTE_DIVERGED,   /* a scrub found a difference. channel, or NULL */
     } kind;

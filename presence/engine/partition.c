@@ -240,6 +240,15 @@ static uint64_t *victim_slot(struct partition *partition, uint64_t owner)
 
 static void reap(struct partition *partition, uint64_t owner);
 
+static void note_condemned(struct partition *partition, uint64_t owner, const struct reply *reply)
+{
+    char edge[80];
+    if (reply->count < 3 || !reply->elements[2].bytes)
+        return;
+    copy_text(edge, sizeof edge, reply, 2);
+    engine_note(partition->shard, partition, NOTE_REAPED, owner, NULL, edge);
+}
+
 static void on_reaped(struct command *command, const struct reply *reply)
 {
     struct partition *partition = command->partition;
@@ -248,13 +257,12 @@ static void on_reaped(struct command *command, const struct reply *reply)
         *slot = 0;
     if (command_answer(command, reply) != ANSWER_OK)
         return;
+    note_condemned(partition, command->number, reply);
     uint64_t left = reply_number(reply, 1); /* -1 reads as 0: he lives again */
     if (left && shard_confirmed(partition->shard) && partition->state == PARTITION_READY)
         reap(partition, command->number);
-    else {
+    else
         partition->engine->counters.reaps++;
-        engine_note(partition->shard, partition, NOTE_REAPED, command->number, NULL, NULL);
-    }
 }
 
 static void reap(struct partition *partition, uint64_t owner)

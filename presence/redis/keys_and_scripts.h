@@ -93,6 +93,7 @@
  *              OK sequence clock mark held-channels now-us connections-elsewhere…(one an app) owner…(expired)
  *   reap       victim, channels at most, outbox 0|1
  *              OK channels left       0: gone.  -1: not expired
+ *                 name of the edge, when it was this call that condemned the owner, else ""
  *   retire     grace (microseconds)
  *              OK
  *   read       channel

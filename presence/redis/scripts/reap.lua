@@ -11,6 +11,8 @@ elseif not expiry and call('EXISTS', record) == 1 then
     return { 'OK', '-1' }
 end
 
+-- Told once: to the one who condemns it.
+local name = call('EXISTS', record) == 1 and (try('HGET', record, 'e') or '?') or ''
 call('DEL', record)
 outbox = ARGV[7] == '1'
 local looked_at = 0
@@ -26,4 +28,4 @@ local left = call('SCARD', held)
 if left == 0 then
     call('ZREM', leases, victim)
 end
-return { 'OK', text(left) }
+return { 'OK', text(left), name }
