@@ -5,7 +5,8 @@
  * CPU is that of all threads of the server, user and system, with one worker ("workers": 1) and the node; the
  * load comes from a process of its own. Floor and server take turns within one run, five times (--quick: three,
  * and less of everything), and each figure is the median: so a noisy machine disturbs both alike, and the ratios
- * mean more than the times. Memory is that of the process; the kernel's socket buffers come on top.
+ * mean more than the times. Memory is that of the process; the kernel's socket buffers come on top. What a fleet costs has
+ * floors of its own: see lib/fleet.mjs.
  * --strict ends with 1 when a target was missed. */
 
 import { spawn } from 'node:child_process';
@@ -28,6 +29,7 @@ const pairsWanted = quick ? 3 : 5;
 
 process.env.ROLLCALL_BIN = join(build, 'rollcall');
 const { startServer } = await import('../support/server.mjs');
+const { acrossEdges, redisCosts } = await import('./lib/fleet.mjs'); /* it starts servers, too */
 
 const APP = { id: 'app-id', key: 'app-key', secret: 'app-secret', client_events: true };
 const SUBSCRIBERS = 1000;
@@ -227,10 +229,19 @@ async function burst() {
     ];
 }
 
+/* ---- a fleet ---- */
+
+const redis = () => redisCosts(build);
+
+function across() {
+    const rate = 100;
+    return acrossEdges({ build, app: APP, subscribers: 100, rate, events: rate * (quick ? 2 : 5), pairsWanted, startServer });
+}
+
 /* ---- all of it ---- */
 
 const measures = [];
-for (const [name, work] of Object.entries({ fanout, connect, flat, publish, idle, latency, burst })) {
+for (const [name, work] of Object.entries({ fanout, connect, flat, publish, idle, latency, burst, redis, across })) {
     if (only && !only.includes(name))
         continue;
     say(name);
