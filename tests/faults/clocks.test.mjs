@@ -25,6 +25,10 @@ test('the replicas of a shard have clocks of their own', async () => {
     const here = await time(master);
     for (const [i, replica] of replicas.entries())
         assert.ok(Math.abs(await time(replica) - here - (i ? -60 : 60)) <= 2, 'the clock is as it should be wrong');
+    const { code, wrong } = await scene.doctor();
+    assert.equal(code, 1);
+    assert.deepEqual(wrong.map((line) => line.replace(/\b(59|60)\b/, '60')).sort(), [1, 2].map((i) => `shard shard-0: the clock of shard-0-${i} `
+        + 'is 60 s off this machine\'s. Up to 300 s do no harm (half of presence.data_ttl_ms), but let NTP set it.'));
 });
 
 test('failovers to a clock that is ahead, behind, and right', { timeout: 200_000 }, async (t) => {

@@ -31,7 +31,7 @@ async function startLiar(masters) {
     });
     liar.asked = 0;
     await new Promise((resolve) => liar.listen(0, '127.0.0.1', resolve));
-    return Object.assign(liar, { where: `127.0.0.1:${liar.address().port}` });
+    return Object.assign(liar, { name: 'liar', where: `127.0.0.1:${liar.address().port}` });
 }
 
 async function joinsAndIsSeen(edge, id) {
@@ -59,6 +59,11 @@ test('a Sentinel that lies at a high epoch: the other shard, or an empty strange
     await until(() => isReady(edge), 'all partitions to be ready');
     await joinsAndIsSeen(edge, 'met-a-liar');
     await until(() => liar.asked > 10, 'the liar to be asked a few times');
+    const { code, wrong } = await scene.doctor({ sentinels: [liar, ...fleet.sentinels.slice(1)], others: [liar, stranger] });
+    assert.equal(code, 1);
+    assert.deepEqual(wrong.filter((line) => /Sentinel/.test(line)), ['shard shard-0: Sentinel liar names stranger; edges use shard-0-0',
+        'shard shard-1: Sentinel liar names shard-0-0 as its master, but that does not accept this shard\'s user and password '
+        + '(WRONGPASS invalid username-password pair or user is disabled.)']);
     assert.deepEqual(await stranger.keys(), [], 'nothing was written to the stranger');
     assert.deepEqual(scene.stray, []);
     leaves(crowd.people.find(({ id }) => id === 'met-a-liar'));
@@ -72,9 +77,19 @@ test('alone with the liar: an empty stranger is not stamped, and the known maste
     const stranger = await new RedisProcess(temporaryFolder(), 'stranger', port,
         first.instances[0].lines.filter((line) => !/^(replica|masteruser|masterauth|min-replicas)/.test(line))).start();
     const liar = await startLiar({ [first.name]: stranger.port, [second.name]: stranger.port });
-    const edge = await scene.startEdge('d', [liar, ...dead.map((one) => ({ where: `127.0.0.1:${one}` }))]);
+    const gone = dead.map((one, i) => ({ name: `gone-${i}`, where: `127.0.0.1:${one}` }));
+    const edge = await scene.startEdge('d', [liar, ...gone]);
     await until(() => isReady(edge), 'all partitions to be ready, by the last good addresses');
     await edge.logged(/no majority of its Sentinels names it/);
+    const { code, wrong } = await scene.doctor({ sentinels: [liar, ...gone], others: [liar, stranger, ...gone] });
+    assert.equal(code, 1);
+    const away = (i) => [0, 1].map((k) => `shard shard-${i}: Sentinel gone-${k} cannot be reached (connection refused)`);
+    assert.deepEqual(wrong.filter((line) => !/has no (min-replicas-to-write|replica)/.test(line)), [
+        ...away(0), 'shard shard-0: stranger is empty, and 1 of 3 Sentinels name it: without a majority no edge writes there.',
+        'shard shard-1: Sentinel liar names stranger as its master, but that does not accept this shard\'s user and password '
+        + '(WRONGPASS invalid username-password pair or user is disabled.)',
+        ...away(1), 'shard shard-1: nobody proves to be its master; its rosters are frozen. Start an instance, or make one a master: '
+        + 'REPLICAOF NO ONE.']);
     assert.deepEqual(await stranger.keys(), []);
     await edge.stop();
     liar.close();

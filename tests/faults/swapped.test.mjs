@@ -28,6 +28,13 @@ for (const sharedPassword of [false, true])
                 await scene.alarm(/"redis\.(quarantine|master)".*(NOAUTH|WRONGPASS|NOPERM|this is shard)/);
                 await new Promise((resolve) => setTimeout(resolve, 3000)); /* long enough for the retries of both links */
                 scene.crowd.assertClean();
+                const { code, wrong } = await scene.doctor({ others: proxies.map(({ port }, i) => ({ where: `127.0.0.1:${port}`, name: `proxy-${i}` })) });
+                const why = (i) => sharedPassword ? `is stamped as shard shard-${1 - i} of cluster test`
+                    : 'does not accept this shard\'s user and password (WRONGPASS invalid username-password pair or user is disabled.)';
+                assert.equal(code, 1);
+                assert.deepEqual(wrong.filter((line) => !line.includes('have the same user and password')), [0, 1].flatMap((i) => [
+                    `shard shard-${i}: nobody proves to be its master; its rosters are frozen. Start an instance, or make one a master: `
+                    + 'REPLICAOF NO ONE.', `shard shard-${i}: proxy-${i} ${why(i)}`]));
                 proxies[0][how](one);
                 proxies[1][how](two);
                 t.diagnostic(await scene.rightWithin(BOUND + 2000, 'after the addresses were put right')); /* a quarantine is 2 s */

@@ -205,7 +205,7 @@ export const EDGE_RULES = '~rollcall:* &rollcall:* -@all +@read +@write +@script
 function redisLines(shard, port, masterPort) {
     const { user, password } = shard;
     return [
-        'save ""', 'appendonly no', 'hash-max-listpack-value 1024', 'repl-diskless-sync-delay 0', 'repl-ping-replica-period 1',
+        'save ""', 'appendonly no', 'enable-debug-command local', /* for DEBUG SLEEP */ 'hash-max-listpack-value 1024', 'repl-diskless-sync-delay 0', 'repl-ping-replica-period 1',
         `min-replicas-to-write ${shard.minReplicas}`, 'min-replicas-max-lag 2',
         `user default off`,
         `user admin on >${ADMIN_PASSWORD} ~* &* +@all`,

@@ -2,9 +2,11 @@
  * Time is scaled: H is half a second. */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Crowd } from './crowd.mjs';
 import { RedisFleet } from './redis.mjs';
-import { startServer, temporaryFolder } from './server.mjs';
+import { runServer, startServer, temporaryFolder } from './server.mjs';
 import { Timeline } from './timeline.mjs';
 import { until } from './wait.mjs';
 
@@ -42,6 +44,17 @@ export class Scene {
             edge: { name, workers: 1, state_dir: this.stateDir, messages_per_second: 0, ...edge }, apps: [app], presence: this.presence,
             redis: this.redisConfig?.() ?? this.fleet.redisConfig({ sentinels }),
         });
+    }
+
+    /* What `rollcall doctor` finds wrong, with these Sentinels in the configuration: {code, wrong}, a line each, with our names
+     * for addresses; `others` has those that are not of the fleet. */
+    async doctor({ sentinels, others = [] } = {}) {
+        const path = join(temporaryFolder(), 'doctor.json');
+        writeFileSync(path, JSON.stringify({ apps: [app], presence: this.presence, redis: this.redisConfig?.() ?? this.fleet.redisConfig({ sentinels }) }));
+        const { code, stdout } = await runServer(['doctor', '--config', path]);
+        const known = [...this.fleet.sentinels, ...this.fleet.shards.flatMap(({ instances }) => instances), ...others];
+        const named = (text) => text.replace(/127\.0\.0\.1:\d+/g, (where) => known.find((one) => one.where === where)?.name ?? where);
+        return { code, wrong: stdout.split('\n').filter((line) => line.startsWith('  WRONG  ')).map((line) => named(line.slice(9))) };
     }
 
     /* prepare: what has to be there before the edges start. */

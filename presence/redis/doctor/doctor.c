@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Redis bears more (half of presence.data_ttl_ms), but who is that far off is set by nobody. */
+enum { CLOCK_OFF_US = 10000000 };
+
 struct report {
     FILE *out;
     const struct store_redis_options *options;
@@ -47,6 +50,13 @@ static void print_sentinel(struct report *report, const struct survey_sentinel *
             strcmp(answer->flags, "master") != 0 ? answer->flags : "");
 }
 
+/* What is empty is stamped only with the majority behind it. */
+static bool may_be_used(const struct survey_shard *shard)
+{
+    return probe_result(shard->master->probe)->stamped || !shard->sentinel_count ||
+           shard->master->candidate.majority;
+}
+
 static void print_instance(
     struct report *report, const struct survey_shard *shard, const struct survey_instance *instance)
 {
@@ -63,7 +73,7 @@ static void print_instance(
     if (shard->sentinel_count)
         fprintf(
             report->out, ", named by %u of %u Sentinels", instance->candidate.votes, shard->sentinel_count);
-    fprintf(report->out, instance == shard->master ? "; edges use it\n" : "\n");
+    fprintf(report->out, instance == shard->master && may_be_used(shard) ? "; edges use it\n" : "\n");
 }
 
 /* ---- what is wrong ---- */
@@ -144,7 +154,11 @@ static void judge_masters(struct report *report, const struct survey_shard *shar
             "%u.",
             name, proven, shard->master->where, shard->master->address.host,
             (unsigned)shard->master->address.port);
-    if (shard->sentinel_count && !shard->master->candidate.majority)
+    if (!may_be_used(shard))
+        wrong(report,
+            "shard %s: %s is empty, and %u of %u Sentinels name it: without a majority no edge writes there.",
+            name, shard->master->where, shard->master->candidate.votes, shard->sentinel_count);
+    else if (shard->sentinel_count && !shard->master->candidate.majority)
         wrong(report,
             "shard %s: no majority of the Sentinels names %s (%u of %u do): it is used, but members of dead "
             "edges "
@@ -152,11 +166,26 @@ static void judge_masters(struct report *report, const struct survey_shard *shar
             name, shard->master->where, shard->master->candidate.votes, shard->sentinel_count);
 }
 
+static void judge_clock(
+    struct report *report, const struct survey_shard *shard, const struct survey_instance *instance)
+{
+    int64_t apart_us = llabs(instance->clock_us), bearable_us = (int64_t)report->options->data_ttl_ms * 500;
+    if (apart_us > bearable_us)
+        wrong(report,
+            "shard %s: the clock of %s is %" PRId64
+            " s off this machine's: more than half of presence.data_ttl_ms",
+            shard->of->name, instance->where, apart_us / 1000000);
+    else if (apart_us > CLOCK_OFF_US)
+        wrong(report,
+            "shard %s: the clock of %s is %" PRId64 " s off this machine's. Up to %" PRId64
+            " s do no harm (half of presence.data_ttl_ms), but let NTP set it.",
+            shard->of->name, instance->where, apart_us / 1000000, bearable_us / 1000000);
+}
+
 static void judge_instance(
     struct report *report, const struct survey_shard *shard, const struct survey_instance *instance)
 {
     const struct probe_result *result = probe_result(instance->probe);
-    int64_t apart_us = llabs(instance->clock_us);
     /* Who is said to be the master was judged with those who say so. */
     if (result->verdict == PROBE_FOREIGN || (result->verdict == PROBE_REFUSES && !instance->candidate.votes))
         wrong(report, "shard %s: %s %s", shard->of->name, instance->where, result->why);
@@ -167,11 +196,7 @@ static void judge_instance(
         wrong(report, "shard %s: %s follows another than %s. Do: on it: REPLICAOF %s %u", shard->of->name,
             instance->where, shard->master->where, shard->master->address.host,
             (unsigned)shard->master->address.port);
-    if (apart_us > (int64_t)report->options->data_ttl_ms * 500)
-        wrong(report,
-            "shard %s: the clock of %s is %" PRId64
-            " s off this machine's: more than half of presence.data_ttl_ms",
-            shard->of->name, instance->where, apart_us / 1000000);
+    judge_clock(report, shard, instance);
     if (instance->info)
         setup_check_instance(
             instance->info, shard->of->name, instance->where, shard->sentinel_count > 0, on_setup, report);
