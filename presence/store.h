@@ -188,6 +188,7 @@ struct store_operations {
     void (*query_channel)(struct store *, struct store_query *);
     void (*query_members)(struct store *, struct store_query *);
     /* For webhooks. A store without transitions_more tells no more before it is done with. */
+    void (*keep_transitions)(struct store *);
     void (*note)(struct store *, const struct store_transition *);
     void (*transitions_done)(struct store *, unsigned lane, const char *last_id);
     void (*transitions_more)(struct store *, unsigned lane);
@@ -248,6 +249,17 @@ static inline void store_query_channel(struct store *store, struct store_query *
 static inline void store_query_members(struct store *store, struct store_query *query)
 {
     store->operations->query_members(store, query);
+}
+
+/* From now on transitions are kept, and told, as if the observer had come with these two: those of what happens from here
+ * on. Once, and not where they are told already. */
+static inline void store_keep_transitions(struct store *store,
+    void (*transitions)(void *context, unsigned lane, const struct store_transition *list, size_t count),
+    void (*lane_lost)(void *context, unsigned lane))
+{
+    store->observer.transitions = transitions;
+    store->observer.lane_lost = lane_lost;
+    store->operations->keep_transitions(store);
 }
 
 /* Adds a client event or a cache miss to the transitions of its channel; id is the store's to give. What is noted while

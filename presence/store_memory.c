@@ -307,6 +307,12 @@ static void memory_free(struct store *base)
     free(store);
 }
 
+static void memory_keep_transitions(struct store *base)
+{
+    struct memory_store *store = memory_of(base);
+    store->transitions = transitions_memory_new(&store->base, store->now_ms);
+}
+
 static void memory_note(struct store *base, const struct store_transition *transition)
 {
     struct memory_store *store = memory_of(base);
@@ -333,6 +339,7 @@ static const struct store_operations memory_operations = {
     .query_channels = memory_query_channels,
     .query_channel = memory_query_channel,
     .query_members = memory_query_members,
+    .keep_transitions = memory_keep_transitions,
     .note = memory_note,
     .transitions_done = memory_transitions_done,
     .transitions_more = memory_transitions_more,
@@ -354,7 +361,7 @@ struct store *store_memory_new(
     store->now_ms = now_ms;
     TAILQ_INIT(&store->cached);
     if (observer->transitions)
-        store->transitions = transitions_memory_new(&store->base, now_ms);
+        memory_keep_transitions(&store->base);
     return &store->base;
 }
 

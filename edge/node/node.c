@@ -120,6 +120,7 @@ void node_reload(struct node *node, const struct config *config)
     const struct config *before = node->config;
     node->config = config_ref(config);
     readiness_tolerate(&node->readiness, READINESS_BLIND, config->presence.ready_when_blind);
+    node_reload_webhooks(node);
     config_unref(before);
 }
 

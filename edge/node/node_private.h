@@ -105,6 +105,9 @@ int node_open_store(struct node *node);
 /* Makes node->webhooks, if any app has some, and sets their part of the observer (transitions.c). Before the store. */
 void node_open_webhooks(struct node *node, struct store_observer *observer);
 
+/* The endpoints of node->config, in place of those before; makes node->webhooks if there were none so far. */
+void node_reload_webhooks(struct node *node);
+
 /* Adds to the transitions of a channel what only the node knows; nothing, when no webhook of the app wants it. */
 void node_note_cache_miss(struct node *node, const struct app *app, const char *channel);
 void node_note_client_event(struct node *node, const struct app *app, const struct publish_item *item);

@@ -47,18 +47,34 @@ static void on_tick(struct wheel_timer *timer, uint64_t now_ms)
     wheel_set(&node->wheel, timer, now_ms + 1); /* at the next tick */
 }
 
-void node_open_webhooks(struct node *node, struct store_observer *observer)
+static void open_room(struct node *node)
 {
     const struct webhooks_listener listener = {.done = on_done, .more = on_more, .context = node};
-    if (!webhooks_wanted(node->config))
-        return;
     node->webhooks.room = webhooks_new(node->loop, &node->wheel, clock_monotonic_ms, node->config, &listener);
-    observer->transitions = on_transitions;
-    observer->lane_lost = on_lane_lost;
     if (node->config->presence.store != PRESENCE_MEMORY)
         return;
     node->webhooks.tick.expired = on_tick;
     wheel_set(&node->wheel, &node->webhooks.tick, uv_now(node->loop) + WHEEL_TICK_MS);
+}
+
+void node_open_webhooks(struct node *node, struct store_observer *observer)
+{
+    if (!webhooks_wanted(node->config))
+        return;
+    open_room(node);
+    observer->transitions = on_transitions;
+    observer->lane_lost = on_lane_lost;
+}
+
+/* Once open, it stays: what the store has kept meanwhile wants to be taken from it, also for nobody. */
+void node_reload_webhooks(struct node *node)
+{
+    if (node->webhooks.room) {
+        webhooks_reload(node->webhooks.room, node->config);
+    } else if (webhooks_wanted(node->config)) {
+        open_room(node);
+        store_keep_transitions(node->store, on_transitions, on_lane_lost);
+    }
 }
 
 /* ---- what the store does not see ---- */

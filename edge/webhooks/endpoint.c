@@ -49,12 +49,11 @@ static bool overflows(const struct endpoint *endpoint)
 static struct endpoint *largest(struct endpoint *endpoint)
 {
     struct webhooks *webhooks = endpoint->webhooks;
-    struct endpoint *most = endpoint;
+    struct endpoint *most = endpoint, *other;
+    struct hooked_app *hooked;
     if (endpoint->bytes > QUEUE_BYTES_MAX)
         return endpoint;
-    for (size_t i = 0; i < webhooks->endpoint_count; i++)
-        if (webhooks->endpoints[i].bytes > most->bytes)
-            most = &webhooks->endpoints[i];
+    EACH_ENDPOINT(webhooks, hooked, other) if (other->bytes > most->bytes) most = other;
     return most;
 }
 
@@ -67,8 +66,8 @@ static void bound(struct endpoint *added_to)
             return; /* a batch of large events is all there is */
         log_error("webhook.overflow",
             "app %s, webhooks[%zu]: its queue is full (%zu events, %zu bytes); dropped the oldest, %s",
-            endpoint->app->id, endpoint->number, endpoint->length, endpoint->bytes, oldest->event->id);
-        endpoint->counts->overflowed++;
+            endpoint->hooked->id, endpoint->number, endpoint->length, endpoint->bytes, oldest->event->id);
+        endpoint->hooked->counts.overflowed++;
         remove_item(endpoint, &endpoint->queue, oldest);
     }
 }
@@ -188,7 +187,7 @@ static void add_header(struct curl_slist **headers, const char *name, const char
 /* PHP reads these names in exactly this case. */
 static struct curl_slist *headers_of(const struct endpoint *endpoint)
 {
-    const struct app *app = endpoint->app;
+    const struct app *app = endpoint->posting;
     const struct digest_piece body = {endpoint->body.bytes, endpoint->body.length};
     char signature[SHA256_HEX_CHARS + 1];
     struct curl_slist *headers = NULL;
@@ -210,6 +209,7 @@ static void post(struct endpoint *endpoint)
 {
     const struct config_webhook *config = endpoint->config;
     struct webhooks *webhooks = endpoint->webhooks;
+    endpoint->posting = app_ref(endpoint->hooked->app);
     write_body(endpoint);
     endpoint->headers = headers_of(endpoint);
     endpoint->request = (struct client_request){
@@ -221,7 +221,7 @@ static void post(struct endpoint *endpoint)
         .done = on_answered,
     };
     endpoint->under_way = true;
-    endpoint->counts->attempts++;
+    endpoint->hooked->counts.attempts++;
     client_post(config->allow_private_addresses ? webhooks->open : webhooks->guarded, &endpoint->request);
 }
 
@@ -243,11 +243,11 @@ static void succeed(struct endpoint *endpoint)
     struct item *item;
     if (endpoint->failures > 0)
         log_info("webhook.recovered", "app %s, webhooks[%zu]: takes events again after %u failures",
-            endpoint->app->id, endpoint->number, endpoint->failures);
+            endpoint->hooked->id, endpoint->number, endpoint->failures);
     endpoint->failures = 0;
     endpoint->failing_since_ms = 0;
     while ((item = TAILQ_FIRST(&endpoint->batch))) {
-        endpoint->counts->delivered++;
+        endpoint->hooked->counts.delivered++;
         remove_item(endpoint, &endpoint->batch, item);
     }
 }
@@ -273,9 +273,9 @@ static void bury(struct endpoint *endpoint, uint64_t now_ms, const char *why)
     count += give_up(endpoint, &endpoint->queue, now_ms);
     if (count == 0)
         return;
-    endpoint->counts->given_up += count;
+    endpoint->hooked->counts.given_up += count;
     log_error("webhook.dead_letter",
-        "app %s, webhooks[%zu]: gave %zu events up, after %u failures in %ju s; %s", endpoint->app->id,
+        "app %s, webhooks[%zu]: gave %zu events up, after %u failures in %ju s; %s", endpoint->hooked->id,
         endpoint->number, count, endpoint->failures, (uintmax_t)(now_ms - endpoint->failing_since_ms) / 1000,
         why);
 }
@@ -306,9 +306,9 @@ static void fail(struct endpoint *endpoint, enum client_result result)
     if (endpoint->failures++ == 0) {
         endpoint->failing_since_ms = now_ms;
         log_warn("webhook.failed", "app %s, webhooks[%zu]: does not take events, and is tried again; %s",
-            endpoint->app->id, endpoint->number, why);
+            endpoint->hooked->id, endpoint->number, why);
     }
-    endpoint->counts->failures[result]++;
+    endpoint->hooked->counts.failures[result]++;
     bury(endpoint, now_ms, why);
     wheel_set(endpoint->webhooks->wheel, &endpoint->pause, now_ms + pause_ms(endpoint, now_ms));
 }
@@ -321,12 +321,19 @@ static void on_pause_over(struct wheel_timer *timer, uint64_t now_ms)
     lanes_settle(endpoint->webhooks);
 }
 
-static void on_answered(struct client_request *request, enum client_result result)
+static void end_request(struct endpoint *endpoint)
 {
-    struct endpoint *endpoint = CONTAINER_OF(request, struct endpoint, request);
     endpoint->under_way = false;
     curl_slist_free_all(endpoint->headers);
     endpoint->headers = NULL;
+    app_unref(endpoint->posting);
+    endpoint->posting = NULL;
+}
+
+static void on_answered(struct client_request *request, enum client_result result)
+{
+    struct endpoint *endpoint = CONTAINER_OF(request, struct endpoint, request);
+    end_request(endpoint);
     if (result == CLIENT_DELIVERED)
         succeed(endpoint);
     else
@@ -337,22 +344,40 @@ static void on_answered(struct client_request *request, enum client_result resul
 
 /* ---- life ---- */
 
-void endpoint_init(struct endpoint *endpoint, struct webhooks *webhooks, const struct app *app, size_t number,
-    struct app_counts *counts)
+struct endpoint *endpoint_new(struct webhooks *webhooks, struct hooked_app *hooked)
 {
-    *endpoint = (struct endpoint){
-        .webhooks = webhooks,
-        .app = app,
-        .config = &app->webhooks[number],
-        .counts = counts,
-        .number = number,
-        .pause.expired = on_pause_over,
-    };
+    struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+    if (!endpoint)
+        abort();
+    endpoint->webhooks = webhooks;
+    endpoint->hooked = hooked;
+    endpoint->pause.expired = on_pause_over;
     TAILQ_INIT(&endpoint->queue);
     TAILQ_INIT(&endpoint->batch);
+    return endpoint;
 }
 
-void endpoint_deinit(struct endpoint *endpoint)
+/* What was wrong with the URL before says nothing of the new one. */
+static void begin_anew(struct endpoint *endpoint)
+{
+    wheel_cancel(&endpoint->pause);
+    endpoint->failures = 0;
+    endpoint->failing_since_ms = 0;
+}
+
+void endpoint_assign(struct endpoint *endpoint, size_t number)
+{
+    const struct config_webhook *before = endpoint->config;
+    endpoint->number = number;
+    endpoint->config = &endpoint->hooked->app->webhooks[number];
+    TAILQ_INSERT_TAIL(&endpoint->hooked->endpoints, endpoint, of_app);
+    /* What is under way ends as it began, and if it fails, is tried again at the new one. */
+    if (before && strcmp(before->url, endpoint->config->url) != 0)
+        begin_anew(endpoint);
+    endpoint_go(endpoint);
+}
+
+void endpoint_free(struct endpoint *endpoint)
 {
     struct item *item;
     client_cancel(&endpoint->request);
@@ -361,6 +386,9 @@ void endpoint_deinit(struct endpoint *endpoint)
         remove_item(endpoint, &endpoint->batch, item);
     while ((item = TAILQ_FIRST(&endpoint->queue)))
         remove_item(endpoint, &endpoint->queue, item);
-    curl_slist_free_all(endpoint->headers);
+    if (endpoint->is_fed)
+        TAILQ_REMOVE(&endpoint->webhooks->fed, endpoint, of_fed);
+    end_request(endpoint);
     buffer_deinit(&endpoint->body);
+    free(endpoint);
 }

@@ -16,10 +16,10 @@ static void begin(struct buffer *out, const char *name, const char *type, const 
 }
 
 static void sample(
-    struct buffer *out, const char *name, const struct app *app, const char *label, double value)
+    struct buffer *out, const char *name, const struct hooked_app *hooked, const char *label, double value)
 {
     buffer_printf(out, "rollcall_webhook_%s{app=\"", name);
-    buffer_add_label(out, app->id);
+    buffer_add_label(out, hooked->id);
     buffer_printf(out, label ? "\",reason=\"%s\"} %.15g\n" : "\"%s} %.15g\n", label ? label : "", value);
 }
 
@@ -29,12 +29,11 @@ struct waiting {
     uint64_t age_ms; /* of the oldest event */
 };
 
-static struct waiting waiting_of(const struct webhooks *webhooks, size_t app)
+static struct waiting waiting_of(const struct hooked_app *hooked, uint64_t now_ms)
 {
     struct waiting waiting = {0};
-    uint64_t now_ms = webhooks->now_ms();
-    for (size_t i = webhooks->first_endpoint[app]; i < webhooks->first_endpoint[app + 1]; i++) {
-        const struct endpoint *endpoint = &webhooks->endpoints[i];
+    const struct endpoint *endpoint;
+    TAILQ_FOREACH (endpoint, &hooked->endpoints, of_app) {
         uint64_t oldest_ms = endpoint_oldest_ms(endpoint);
         waiting.events += endpoint->length;
         waiting.bytes += endpoint->bytes;
@@ -43,6 +42,9 @@ static struct waiting waiting_of(const struct webhooks *webhooks, size_t app)
     }
     return waiting;
 }
+
+#define EACH_APP(webhooks, hooked)                                                                           \
+    for (const struct hooked_app *hooked = (webhooks)->apps; hooked; hooked = hooked->hh.next)
 
 static void write_waiting(const struct webhooks *webhooks, struct buffer *out)
 {
@@ -53,47 +55,41 @@ static void write_waiting(const struct webhooks *webhooks, struct buffer *out)
         {"queue_bytes", "What they take of memory."},
         {"queue_age_seconds", "How long the oldest of them has waited."},
     };
+    uint64_t now_ms = webhooks->now_ms();
     for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
         begin(out, gauges[i].name, "gauge", gauges[i].help);
-        for (size_t app = 0; app < webhooks->config->app_count; app++) {
-            struct waiting waiting = waiting_of(webhooks, app);
+        EACH_APP(webhooks, hooked)
+        {
+            struct waiting waiting = waiting_of(hooked, now_ms);
             const double values[] = {
                 (double)waiting.events, (double)waiting.bytes, (double)waiting.age_ms / 1000};
-            if (webhooks->config->apps[app].webhook_events)
-                sample(out, gauges[i].name, &webhooks->config->apps[app], NULL, values[i]);
+            sample(out, gauges[i].name, hooked, NULL, values[i]);
         }
     }
 }
 
 static void write_counts(const struct webhooks *webhooks, struct buffer *out)
 {
-    const struct config *config = webhooks->config;
     begin(out, "attempts_total", "counter", "Requests to endpoints of the app.");
-    for (size_t i = 0; i < config->app_count; i++)
-        if (config->apps[i].webhook_events)
-            sample(out, "attempts_total", &config->apps[i], NULL, (double)webhooks->counts[i].attempts);
+    EACH_APP(webhooks, hooked)
+    sample(out, "attempts_total", hooked, NULL, (double)hooked->counts.attempts);
     begin(out, "events_total", "counter", "Events that endpoints of the app have taken.");
-    for (size_t i = 0; i < config->app_count; i++)
-        if (config->apps[i].webhook_events)
-            sample(out, "events_total", &config->apps[i], NULL, (double)webhooks->counts[i].delivered);
+    EACH_APP(webhooks, hooked)
+    sample(out, "events_total", hooked, NULL, (double)hooked->counts.delivered);
 }
 
 static void write_failures(const struct webhooks *webhooks, struct buffer *out)
 {
-    const struct config *config = webhooks->config;
     begin(out, "failures_total", "counter", "Requests that failed, by why.");
-    for (size_t i = 0; i < config->app_count; i++)
-        for (unsigned result = CLIENT_STATUS; result < CLIENT_RESULTS; result++)
-            if (config->apps[i].webhook_events)
-                sample(out, "failures_total", &config->apps[i], results[result],
-                    (double)webhooks->counts[i].failures[result]);
+    EACH_APP(webhooks, hooked)
+    for (unsigned result = CLIENT_STATUS; result < CLIENT_RESULTS; result++)
+        sample(out, "failures_total", hooked, results[result], (double)hooked->counts.failures[result]);
     begin(out, "dead_letters_total", "counter", "Events that were given up, by why.");
-    for (size_t i = 0; i < config->app_count; i++) {
-        if (!config->apps[i].webhook_events)
-            continue;
-        sample(out, "dead_letters_total", &config->apps[i], "gave_up", (double)webhooks->counts[i].given_up);
-        sample(out, "dead_letters_total", &config->apps[i], "queue_full",
-            (double)webhooks->counts[i].overflowed);
+    EACH_APP(webhooks, hooked)
+    {
+        sample(out, "dead_letters_total", hooked, "gave_up", (double)hooked->counts.given_up);
+        sample(out, "dead_letters_total", hooked, "queue_full", (double)hooked->counts.overflowed);
+        sample(out, "dead_letters_total", hooked, "removed", (double)hooked->counts.removed);
     }
 }
 

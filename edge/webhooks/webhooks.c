@@ -18,17 +18,16 @@ static bool wants(const struct endpoint *endpoint, const struct store_transition
 static void distribute(
     struct webhooks *webhooks, struct event *event, const struct store_transition *transition)
 {
-    const struct app *app =
-        config_app_by_id(webhooks->config, transition->app_id, strlen(transition->app_id));
-    if (!app)
+    struct hooked_app *hooked = hooked_app_find(webhooks, transition->app_id);
+    struct endpoint *endpoint;
+    if (!hooked)
         return; /* another edge of the fleet has it in its configuration, or had */
-    size_t index = (size_t)(app - webhooks->config->apps);
-    for (size_t i = webhooks->first_endpoint[index]; i < webhooks->first_endpoint[index + 1]; i++) {
-        if (!wants(&webhooks->endpoints[i], transition))
+    TAILQ_FOREACH (endpoint, &hooked->endpoints, of_app) {
+        if (!wants(endpoint, transition))
             continue;
         if (!event->json)
             event_write(event, transition);
-        endpoint_add(&webhooks->endpoints[i], event);
+        endpoint_add(endpoint, event);
     }
 }
 
@@ -55,8 +54,10 @@ void webhooks_take(
 void webhooks_lose_lane(struct webhooks *webhooks, unsigned number)
 {
     lane_lose(lane_of(webhooks, number));
-    for (size_t i = 0; i < webhooks->endpoint_count; i++)
-        endpoint_forget_lost(&webhooks->endpoints[i]);
+    struct hooked_app *hooked;
+    struct endpoint *endpoint;
+    EACH_ENDPOINT(webhooks, hooked, endpoint)
+    endpoint_forget_lost(endpoint);
 }
 
 /* Once for each time that a lane was told something, if not all of it is done with by now. */
@@ -84,28 +85,6 @@ bool webhooks_wanted(const struct config *config)
     return false;
 }
 
-static size_t count_enabled(const struct config *config)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < config->app_count; i++)
-        for (size_t j = 0; j < config->apps[i].webhook_count; j++)
-            count += config->apps[i].webhooks[j].wants != 0;
-    return count;
-}
-
-static void add_endpoints(struct webhooks *webhooks)
-{
-    for (size_t i = 0; i < webhooks->config->app_count; i++) {
-        const struct app *app = &webhooks->config->apps[i];
-        webhooks->first_endpoint[i] = webhooks->endpoint_count;
-        for (size_t j = 0; j < app->webhook_count; j++)
-            if (app->webhooks[j].wants)
-                endpoint_init(
-                    &webhooks->endpoints[webhooks->endpoint_count++], webhooks, app, j, &webhooks->counts[i]);
-    }
-    webhooks->first_endpoint[webhooks->config->app_count] = webhooks->endpoint_count;
-}
-
 struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*now_ms)(void),
     const struct config *config, const struct webhooks_listener *listener)
 {
@@ -114,18 +93,12 @@ struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*n
         abort();
     webhooks->wheel = wheel;
     webhooks->now_ms = now_ms;
-    webhooks->config = config_ref(config);
     webhooks->listener = *listener;
-    webhooks->endpoints = calloc(count_enabled(config) + 1, sizeof(*webhooks->endpoints));
-    webhooks->first_endpoint = calloc(config->app_count + 1, sizeof(*webhooks->first_endpoint));
-    webhooks->counts = calloc(config->app_count + 1, sizeof(*webhooks->counts));
-    if (!webhooks->endpoints || !webhooks->first_endpoint || !webhooks->counts)
-        abort();
     TAILQ_INIT(&webhooks->unsettled);
     TAILQ_INIT(&webhooks->fed);
     webhooks->guarded = client_new(loop, false);
     webhooks->open = client_new(loop, true);
-    add_endpoints(webhooks);
+    webhooks_reload(webhooks, config);
     webhooks->asking.expired = on_asking;
     wheel_set(wheel, &webhooks->asking, now_ms() + WHEEL_TICK_MS);
     return webhooks;
@@ -133,18 +106,16 @@ struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*n
 
 bool webhooks_idle(const struct webhooks *webhooks)
 {
-    for (size_t i = 0; i < webhooks->endpoint_count; i++)
-        if (webhooks->endpoints[i].under_way)
-            return false;
+    struct hooked_app *hooked;
+    struct endpoint *endpoint;
+    EACH_ENDPOINT(webhooks, hooked, endpoint) if (endpoint->under_way) return false;
     return true;
 }
 
 void webhooks_close(struct webhooks *webhooks)
 {
     wheel_cancel(&webhooks->asking);
-    for (size_t i = 0; i < webhooks->endpoint_count; i++)
-        endpoint_deinit(&webhooks->endpoints[i]);
-    webhooks->endpoint_count = 0;
+    hooked_apps_free(webhooks);
     for (unsigned i = 0; i < webhooks->lane_count; i++)
         if (webhooks->lanes[i])
             lane_free(webhooks->lanes[i]);
@@ -155,10 +126,6 @@ void webhooks_close(struct webhooks *webhooks)
 
 void webhooks_free(struct webhooks *webhooks)
 {
-    free(webhooks->endpoints);
-    free(webhooks->first_endpoint);
-    free(webhooks->counts);
     free(webhooks->lanes);
-    config_unref(webhooks->config);
     free(webhooks);
 }

@@ -40,6 +40,11 @@ struct webhooks_listener {
 /* Whether any app has an endpoint that wants anything. */
 bool webhooks_wanted(const struct config *config);
 
+/* Goes over to other endpoints, of which none loses what waits for it: one with the URL of one before goes on with its
+ * queue; where an item of an app's list has another URL, the new one has the queue, and begins at once. What waits for
+ * one that is gone or disabled is dropped, with a line in the log and a count. References to apps are kept. */
+void webhooks_reload(struct webhooks *webhooks, const struct config *config);
+
 /* Never NULL. The loop and its wheel outlive it. now_ms: the wheel's clock, monotonic. */
 struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*now_ms)(void),
     const struct config *config, const struct webhooks_listener *listener);

@@ -1,6 +1,7 @@
 /* The inside of the webhooks, for the files of edge/webhooks only.
  *
  *   webhooks.c   life; what comes from the store, and to which endpoints it goes
+ *   apps.c       which endpoints there are; other ones
  *   lane.c       what of a lane is not done with
  *   event.c      the JSON of an event
  *   endpoint.c   an endpoint's queue: batches, pauses, giving up
@@ -54,19 +55,32 @@ struct item {
 
 TAILQ_HEAD(item_queue, item);
 
-/* Of an app; endpoints add to them. */
+/* Endpoints add to them. */
 struct app_counts {
     uint64_t attempts, delivered, failures[CLIENT_RESULTS];
-    uint64_t given_up, overflowed; /* dead letters: after 5 minutes; because a queue was full */
+    /* Dead letters: after 5 minutes; because a queue was full; because the endpoint has gone from the configuration. */
+    uint64_t given_up, overflowed, removed;
+};
+
+TAILQ_HEAD(endpoint_queue, endpoint);
+
+/* An app that has webhooks, or has had: its counts do not go back. */
+struct hooked_app {
+    UT_hash_handle hh;     /* webhooks->apps, by id */
+    const struct app *app; /* with a reference; NULL: it is in the configuration no more */
+    struct app_counts counts;
+    struct endpoint_queue endpoints; /* in the order of the app's list */
+    char id[];
 };
 
 struct endpoint {
     TAILQ_ENTRY(endpoint) of_fed;
+    TAILQ_ENTRY(endpoint) of_app;
     struct webhooks *webhooks;
-    const struct app *app;
-    const struct config_webhook *config;
-    struct app_counts *counts;
-    size_t number; /* in the app's list */
+    struct hooked_app *hooked;
+    const struct config_webhook *config; /* in hooked->app */
+    const struct app *posting;           /* of what is under way; with a reference */
+    size_t number;                       /* in the app's list */
     struct item_queue queue;
     struct item_queue batch;   /* what is under way, or waits to be tried again; older than the queue */
     size_t length, bytes;      /* of both */
@@ -80,20 +94,14 @@ struct endpoint {
     struct buffer body;
 };
 
-TAILQ_HEAD(endpoint_queue, endpoint);
-
 struct webhooks {
     uint64_t (*now_ms)(void);
     struct wheel *wheel;
-    const struct config *config; /* with a reference */
     struct webhooks_listener listener;
     struct client *guarded, *open; /* the second one also goes to private addresses */
-    struct endpoint *endpoints;    /* those of an app are neighbours */
-    size_t endpoint_count;
-    size_t *first_endpoint;    /* of each app of the configuration, and one more */
-    struct app_counts *counts; /* of each app */
-    size_t bytes;              /* of all queues */
-    struct lane **lanes;       /* by number; NULL: never heard of */
+    struct hooked_app *apps;
+    size_t bytes;        /* of all queues */
+    struct lane **lanes; /* by number; NULL: never heard of */
     unsigned lane_count;
     struct lane_queue unsettled;
     struct endpoint_queue fed;
@@ -126,11 +134,30 @@ void lanes_settle(struct webhooks *webhooks);
 void lane_lose(struct lane *lane);
 void lane_free(struct lane *lane);
 
+/* ---- apps.c ---- */
+
+/* NULL: it never had webhooks. */
+struct hooked_app *hooked_app_find(struct webhooks *webhooks, const char *app_id);
+
+/* Everything; call lanes_settle() or lose the lanes. */
+void hooked_apps_free(struct webhooks *webhooks);
+
+/* `struct endpoint *endpoint` becomes each of all. */
+#define EACH_ENDPOINT(webhooks, hooked, endpoint)                                                            \
+    for (hooked = (webhooks)->apps; hooked; hooked = hooked->hh.next)                                        \
+        TAILQ_FOREACH (endpoint, &hooked->endpoints, of_app)
+
 /* ---- endpoint.c ---- */
 
-void endpoint_init(struct endpoint *endpoint, struct webhooks *webhooks, const struct app *app, size_t number,
-    struct app_counts *counts);
-void endpoint_deinit(struct endpoint *endpoint);
+/* Of no app yet: endpoint_assign() must follow, and puts it into the app's list. Never NULL. */
+struct endpoint *endpoint_new(struct webhooks *webhooks, struct hooked_app *hooked);
+
+/* What it is from now on: that item of the list of hooked->app. At another URL it begins anew, with its queue. What it
+ * was before must still be there. */
+void endpoint_assign(struct endpoint *endpoint, size_t number);
+
+/* Gives up what it has, in its app's list no more. Then lanes_settle(). */
+void endpoint_free(struct endpoint *endpoint);
 
 /* Puts an event at the end of the queue. */
 void endpoint_add(struct endpoint *endpoint, struct event *event);

@@ -61,7 +61,13 @@ static void store_free_engine(struct store *store)
     engine_free((struct engine *)store);
 }
 
+static void keep_transitions(struct store *store)
+{
+    engine_of_store(store)->options.outbox = true;
+}
+
 static const struct store_operations operations = {
+    .keep_transitions = keep_transitions,
     .subscribe = channel_subscribe,
     .unsubscribe = channel_unsubscribe,
     .publish = publish_event,
@@ -109,7 +115,8 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     struct engine *engine = new_zeroed(sizeof *engine);
     engine->store = (struct store){&operations, *observer, observer_context};
     engine->options = *options;
-    engine->options.outbox |= observer->transitions != NULL;
+    if (observer->transitions)
+        keep_transitions(&engine->store);
     engine->options.prefix = new_copy(options->prefix, strlen(options->prefix));
     engine->options.cluster = new_copy(options->cluster, strlen(options->cluster));
     engine->options.edge_name = new_copy(options->edge_name, strlen(options->edge_name));

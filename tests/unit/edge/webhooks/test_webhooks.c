@@ -442,6 +442,106 @@ static void test_a_full_queue_loses_its_oldest_and_no_other_does(void **state)
     expect("done:0:9 ");
 }
 
+/* ---- another configuration ---- */
+
+static void go_over(const char *apps)
+{
+    char text[1024];
+    struct config *config;
+    int length = snprintf(text, sizeof(text), "{\"apps\": [%s]}", apps);
+    assert_int_equal(config_parse(text, (size_t)length, "x.json", &config, stderr), 0);
+    webhooks_reload(fixture.webhooks, config);
+    config_unref(fixture.config);
+    config_unref(config); /* the webhooks have references of their own */
+    fixture.config = NULL;
+}
+
+static void test_an_endpoint_goes_on_where_it_has_moved_to_in_the_list(void **state)
+{
+    (void)state;
+    tell(0, "1", "1", "p");
+    tell(0, "2", "1", "p");
+    expect("a(1) b(1) ");
+    go_over(APP("1", HOOK("x", "") ", " HOOK("b", "") ", " HOOK("a", "")));
+    expect("");
+    answer("a", CLIENT_DELIVERED);
+    answer("b", CLIENT_STATUS);
+    expect("a(2) ");
+    answer("a", CLIENT_DELIVERED);
+    advance(600);
+    expect("b(1) ");
+    answer("b", CLIENT_DELIVERED);
+    answer("b", CLIENT_DELIVERED);
+    expect("b(2) done:0:1 done:0:2 ");
+    tell(0, "3", "1", "p");
+    expect("x(3) b(3) a(3) ");
+}
+
+static void test_at_another_url_it_begins_at_once_with_what_waits(void **state)
+{
+    (void)state;
+    tell(0, "1", "2", "p");
+    answer("c", CLIENT_STATUS);
+    advance(600);
+    answer("c", CLIENT_STATUS);
+    tell(0, "2", "2", "p");
+    expect("c*(1) c*(1) ");
+    go_over(APP("2", HOOK("c", "")));
+    expect(""); /* the same URL: its pause goes on */
+    go_over(APP("2", HOOK("d", "")));
+    expect("d(1) ");
+    answer("d", CLIENT_DELIVERED);
+    expect("d(2) done:0:1 ");
+}
+
+static void test_what_is_under_way_ends_as_it_began(void **state)
+{
+    (void)state;
+    tell(0, "1", "2", "p");
+    expect("c*(1) ");
+    go_over(APP("2", HOOK("d", "")));
+    tell(0, "2", "2", "p");
+    expect("");
+    answer("c", CLIENT_STATUS);
+    expect("");
+    advance(600);
+    expect("d(1) "); /* again, and there */
+    answer("d", CLIENT_DELIVERED);
+    answer("d", CLIENT_DELIVERED);
+    expect("d(2) done:0:1 done:0:2 ");
+    expect_metric("rollcall_webhook_attempts_total{app=\"2\"} 3\n");
+}
+
+static void test_what_waits_for_one_that_is_gone_is_dropped_and_counted(void **state)
+{
+    (void)state;
+    tell(0, "1", "1", "p");
+    tell(0, "2", "1", "p");
+    answer("a", CLIENT_DELIVERED);
+    expect("a(1) b(1) a(2) ");
+    go_over(APP("1", HOOK("a", "") ", " HOOK("b", ", \"enabled\": false")));
+    expect("done:0:1 ");
+    answer("a", CLIENT_DELIVERED);
+    expect("done:0:2 ");
+    expect_metric("rollcall_webhook_dead_letters_total{app=\"1\",reason=\"removed\"} 2\n");
+    go_over("");
+    tell(0, "3", "1", "p");
+    expect("done:0:3 ");
+    expect_metric("rollcall_webhook_events_total{app=\"1\"} 2\n"); /* counters do not go back */
+    go_over(APP("1", HOOK("a", "")));
+    tell(0, "4", "1", "p");
+    expect("a(4) ");
+}
+
+static void test_an_app_that_had_none_gets_some(void **state)
+{
+    (void)state;
+    go_over(APP("3", HOOK("y", "")) ", " APP("2", HOOK("c", "")));
+    tell(0, "1", "3", "p");
+    tell(0, "2", "2", "p");
+    expect("y(1) c(2) ");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -459,6 +559,11 @@ int main(void)
         TEST(test_a_batch_has_at_most_a_hundred_events),
         TEST(test_a_lost_lane_is_told_by_another),
         TEST(test_a_full_queue_loses_its_oldest_and_no_other_does),
+        TEST(test_an_endpoint_goes_on_where_it_has_moved_to_in_the_list),
+        TEST(test_at_another_url_it_begins_at_once_with_what_waits),
+        TEST(test_what_is_under_way_ends_as_it_began),
+        TEST(test_what_waits_for_one_that_is_gone_is_dropped_and_counted),
+        TEST(test_an_app_that_had_none_gets_some),
     };
     log_to_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
     return cmocka_run_group_tests(tests, NULL, NULL);
