@@ -131,6 +131,7 @@ int main(int argc, char **argv)
     } else {
         log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);
         status = process_serve(config, arguments.config_path, arguments.take_over);
+        config = NULL;
     }
     config_unref(config);
     return status;

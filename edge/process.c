@@ -188,7 +188,7 @@ static void stop(struct process *process)
 
 int process_serve(const struct config *config, const char *path, bool take_over)
 {
-    struct process process = {.config = config_ref(config), .loop = uv_default_loop()};
+    struct process process = {.config = config, .loop = uv_default_loop()};
     start_signals(&process);
     start_watchdog(&process);
     process_leave_init(&process);
@@ -198,6 +198,7 @@ int process_serve(const struct config *config, const char *path, bool take_over)
     if (error) {
         /* Nothing was served yet: the process ends at once and the kernel takes everything back. */
         log_error("process.start", "cannot start: %s", uv_strerror(error));
+        config_unref(config);
         return 1;
     }
     log_info("process.ready", "ready: %u workers, presence in %s", process.worker_count,

@@ -97,6 +97,7 @@ void process_leave_to(struct process *process, pid_t successor)
 {
     if (process->leave.state == PROCESS_DRAINS)
         return;
+    reload_stop(process->reload.room);
     log_info("process.succeeded", "process %d has taken our place", (int)successor);
     /* It is the service's main process from now on. */
     systemd_notify("MAINPID=%d", (int)successor);

@@ -1,6 +1,7 @@
 #include "edge/process_private.h"
 
 #include "edge/base/container.h"
+#include "edge/service/systemd.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -29,6 +30,16 @@ static void go_over(void *context, const struct config *config)
         worker_reload(&process->workers[w], config, &process->reload.taken[w].mail);
     config_unref(before);
     process_certificates_look(process);
+}
+
+/* For `systemctl reload`, which waits for it. */
+static void on_under_way(void *context, bool is)
+{
+    (void)context;
+    if (is)
+        systemd_notify_reloading();
+    else
+        systemd_notify_ready();
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -62,7 +73,7 @@ void process_reload_sources(struct admin_sources *sources)
 
 void process_reload_init(struct process *process, const char *path)
 {
-    const struct reload_host host = {.go_over = go_over, .context = process};
+    const struct reload_host host = {.go_over = go_over, .under_way = on_under_way, .context = process};
     unsigned workers = process->config->edge.workers;
     process->reload.room = reload_new(process->loop, path, process->config, &host);
     process->reload.taken = calloc(workers, sizeof(*process->reload.taken));

@@ -145,8 +145,12 @@ static void finish(struct reload *reload, enum reload_result result)
     reload->asked_ms = clock_wall_ms();
     reload->state = RELOAD_IDLE;
     tell(reload, &reload->asking, result);
-    if (reload->again && !reload->stopped)
+    if (reload->stopped)
+        return;
+    if (reload->again)
         begin(reload);
+    else
+        reload->host.under_way(reload->host.context, false);
 }
 
 void reload_taken(struct reload *reload)
@@ -239,8 +243,10 @@ void reload_ask(struct reload *reload, struct reload_asker *asker)
         return;
     }
     reload->again = true;
-    if (reload->state == RELOAD_IDLE)
-        begin(reload);
+    if (reload->state != RELOAD_IDLE)
+        return;
+    reload->host.under_way(reload->host.context, true);
+    begin(reload);
 }
 
 /* ---- state ---- */
@@ -294,6 +300,9 @@ void reload_write_metrics(const struct reload *reload, struct buffer *out)
         out, "rollcall_config_last_reload_success_timestamp_seconds %.3f\n", (double)reload->taken_ms / 1000);
     begin_metric(out, "generation", "gauge", "How many configurations this process has had.");
     buffer_printf(out, "rollcall_config_generation %ju\n", (uintmax_t)reload->generation);
+    begin_metric(out, "in_use", "gauge",
+        "Configurations in memory: 1, and more while connections of apps that are gone are being closed.");
+    buffer_printf(out, "rollcall_config_in_use %u\n", config_count());
 }
 
 /* ---- life ---- */

@@ -33,6 +33,8 @@ struct reload_asker {
 struct reload_host {
     /* Has everyone go over to the configuration, each keeping a reference; then, now or later, reload_taken(). */
     void (*go_over)(void *context, const struct config *config);
+    /* A reload begins, or (false) no other follows the one that has ended. Not after reload_stop(). */
+    void (*under_way)(void *context, bool is);
     void *context;
 };
 

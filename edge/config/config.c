@@ -16,8 +16,16 @@ static void let_counters_go(struct app_counters *counters)
         free(counters);
 }
 
+static atomic_uint alive;
+
+unsigned config_count(void)
+{
+    return atomic_load_explicit(&alive, memory_order_relaxed);
+}
+
 static void free_config(struct config *config)
 {
+    atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
     config_index_free(config->index);
     config_release_tls(config);
     for (size_t i = 0; i < config->app_count; i++)
@@ -61,6 +69,7 @@ static struct config *read_whole(struct config_reading *reading, json_t *root)
     if (!config)
         abort();
     atomic_init(&config->references, 1);
+    atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed);
     config_read(reading, config_table, root, &file, config);
     config_include(reading, config);
     config_complete(reading, config);

@@ -241,7 +241,10 @@ void config_changes_free(struct config_changes *changes);
 const struct config *config_ref(const struct config *config);
 void config_unref(const struct config *config);
 
-/* The same of an app: a reference to the configuration that it is of. NULL is ignored. Any thread. */
+/* How many configurations the process has. Any thread. */
+unsigned config_count(void);
+
+/* A reference to an app is one to the configuration that it is of. NULL is ignored. Any thread. */
 const struct app *app_ref(const struct app *app);
 void app_unref(const struct app *app);
 

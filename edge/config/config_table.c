@@ -366,6 +366,7 @@ static const struct config_key edge_keys[] = {
         .max = 96, /* 107 with what is added while it is made */
         .text = "",
         .check = config_check_socket_path,
+        .restart = true,
         .sentence =
             "The path of a socket at which another process of the same user, started with --take-over, is "
             "given the listening sockets; this one then drains. So a binary is replaced and nobody refused. "
