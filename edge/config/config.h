@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct tls_client;
 struct tls_server;
 
 struct config_certificate { /* files, as written */
@@ -190,6 +191,11 @@ struct config {
     struct {
         char *cluster;
         char *prefix; /* of all keys; no braces */
+        struct {
+            bool enabled;
+            char *ca_file, *certificate, *key, *server_name; /* files as written; "": none */
+            struct tls_client *client;                       /* NULL: no TLS */
+        } tls;
         struct config_shard *shards;
         size_t shard_count; /* 0 with PRESENCE_MEMORY, at least 1 with PRESENCE_REDIS */
     } redis;

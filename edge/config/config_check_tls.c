@@ -5,6 +5,7 @@
 
 #include "edge/base/buffer.h"
 #include "edge/tls/server.h"
+#include "presence/tls/client.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,7 +49,9 @@ static bool read_pem(
         config_complain(reading, at, "%s is no PEM file: it has more than %d bytes", path, PEM_BYTES_MAX);
     else if (err)
         config_complain(reading, at, "%s cannot be read: %s", path, strerror(-err));
-    return !err && pem->length <= PEM_BYTES_MAX;
+    else if (pem->length == 0)
+        config_complain(reading, at, "%s is empty", path);
+    return !err && pem->length > 0 && pem->length <= PEM_BYTES_MAX;
 }
 
 static void forget(struct buffer *pem)
@@ -125,15 +128,59 @@ static void check_listener(struct config_reading *reading, struct config *config
     }
 }
 
+/* ---- towards Redis ---- */
+
+/* As read_pem() of a file that may be left out, into memory that a client copies from. */
+static bool read_optional(struct config_reading *reading, const struct config_place *at, const char *file,
+    struct buffer *pem, char **path)
+{
+    *path = config_file_resolve(reading->files[0].name, file);
+    return !file[0] || read_pem(reading, at, *path, pem);
+}
+
+static void check_redis(struct config_reading *reading, struct config *config)
+{
+    static const struct config_place redis = {.parent = &main_file, .key = "redis"};
+    static const struct config_place tls = {.parent = &redis, .key = "tls"};
+    static const struct config_place places[] = {
+        [TLS_PART_CERTIFICATE] = {.parent = &tls, .key = "certificate"},
+        [TLS_PART_KEY] = {.parent = &tls, .key = "key"},
+        [TLS_PART_AUTHORITIES] = {.parent = &tls, .key = "ca_file"},
+    };
+    const char *files[] = {config->redis.tls.certificate, config->redis.tls.key, config->redis.tls.ca_file};
+    struct buffer pems[3] = {{0}};
+    char *paths[3];
+    bool good = !files[TLS_PART_CERTIFICATE][0] == !files[TLS_PART_KEY][0]; /* else it was complained of */
+    struct tls_problem problem;
+    for (int i = 0; i < 3; i++)
+        good = read_optional(reading, &places[i], files[i], &pems[i], &paths[i]) && good;
+    const struct tls_client_options options = {
+        .authorities = {pems[TLS_PART_AUTHORITIES].bytes, pems[TLS_PART_AUTHORITIES].length},
+        .chain = {pems[TLS_PART_CERTIFICATE].bytes, pems[TLS_PART_CERTIFICATE].length},
+        .key = {pems[TLS_PART_KEY].bytes, pems[TLS_PART_KEY].length},
+        .server_name = config->redis.tls.server_name,
+    };
+    if (good && !(config->redis.tls.client = tls_client_new(&options, &problem)))
+        config_complain(reading, &places[problem.part], "%s %s", paths[problem.part], problem.words);
+    for (int i = 0; i < 3; i++) {
+        forget(&pems[i]);
+        free(paths[i]);
+    }
+}
+
 void config_check_tls(struct config_reading *reading, struct config *config)
 {
     config_release_tls(config);
+    if (config->redis.tls.enabled)
+        check_redis(reading, config);
     for (size_t i = 0; i < config->edge.listen_count; i++)
         check_listener(reading, config, i);
 }
 
 void config_release_tls(struct config *config)
 {
+    tls_client_unref(config->redis.tls.client);
+    config->redis.tls.client = NULL;
     for (size_t i = 0; i < config->edge.listen_count; i++) {
         tls_server_unref(config->edge.listen[i].tls.server);
         config->edge.listen[i].tls.server = NULL;

@@ -175,6 +175,52 @@ static const struct config_key shard_keys[] = {
     {0},
 };
 
+static const struct config_key redis_tls_keys[] = {
+    {.name = "enabled",
+        .type = CONFIG_BOOL,
+        AT(struct config, redis.tls.enabled),
+        .restart = true,
+        .sentence =
+            "Speak TLS with all servers and Sentinels, but not over sockets of the file system. Their "
+            "certificates are checked: authority, dates and name."},
+    {.name = "ca_file",
+        .type = CONFIG_TEXT,
+        AT(struct config, redis.tls.ca_file),
+        .max = 4095,
+        .text = "",
+        .restart = true,
+        .sentence = "A PEM file with the authorities whose certificates are accepted; empty: those that the "
+                    "system trusts."},
+    {.name = "certificate",
+        .type = CONFIG_TEXT,
+        AT(struct config, redis.tls.certificate),
+        .max = 4095,
+        .text = "",
+        .needs = "key",
+        .restart = true,
+        .sentence = "A PEM file with our own certificate and its chain, for servers that ask for one "
+                    "(tls-auth-clients, Redis' default)."},
+    {.name = "key",
+        .type = CONFIG_TEXT,
+        AT(struct config, redis.tls.key),
+        .max = 4095,
+        .text = "",
+        .needs = "certificate",
+        .restart = true,
+        .sentence = "Its private key, in PEM and without a passphrase."},
+    {.name = "server_name",
+        .type = CONFIG_TEXT,
+        AT(struct config, redis.tls.server_name),
+        .max = 253, /* the longest host name (RFC 1035, 2.3.4) */
+        .text = "",
+        .check = config_check_host,
+        .restart = true,
+        .sentence =
+            "The name that all their certificates are for; empty: each for the host it is connected to, "
+            "as it is written here or as a Sentinel says, which is mostly an address."},
+    {0},
+};
+
 const struct config_key config_redis_keys[] = {
     {.name = "cluster",
         .type = CONFIG_TEXT,
@@ -194,6 +240,10 @@ const struct config_key config_redis_keys[] = {
         .check = config_check_label,
         .restart = true,
         .sentence = "All keys and pub/sub channels begin with it and a colon; the same on all edges."},
+    {.name = "tls",
+        .type = CONFIG_OBJECT,
+        .keys = redis_tls_keys,
+        .sentence = "Encryption on the way to Redis."},
     {.name = "shards",
         .type = CONFIG_LIST,
         ITEMS(struct config, redis.shards, redis.shard_count, struct config_shard),

@@ -40,6 +40,7 @@ struct store_redis_shard *fleet_options(const struct config *config, struct stor
         .prefix = config->redis.prefix,
         .edge_name = config->edge.name,
         .shards = shards,
+        .tls = config->redis.tls.client,
         .shard_count = (unsigned)config->redis.shard_count,
         .partitions = config->presence.partitions,
         .heartbeat_ms = config->presence.heartbeat_ms,

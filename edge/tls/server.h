@@ -11,6 +11,8 @@
  */
 #pragma once
 
+#include "presence/tls/pem.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,21 +22,10 @@ enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 struct tls_server;
 
-/* What is wrong with a certificate or its key, as the end of a sentence that begins with the file. */
-struct tls_problem {
-    enum tls_part { TLS_PART_CERTIFICATE, TLS_PART_KEY } part;
-    char words[320];
-};
-
 struct tls_certificate {
     const char *file;            /* as it was given */
     const char *subject;         /* its common name, or else the first name that it is for */
     int64_t begins_s, expires_s; /* since 1970 */
-};
-
-struct tls_pem {
-    const char *bytes;
-    size_t length;
 };
 
 /* A server without certificates, with one reference. Never NULL. */

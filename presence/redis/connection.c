@@ -1,5 +1,6 @@
 #include "presence/redis/connection.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,8 @@ struct redis_connection {
     struct redis_connection_events events;
     void *context;
     redisReader *reader;
+    struct tls_client *tls_client; /* NULL: no TLS */
+    struct tls_stream *tls;        /* from connected to closed */
     char *out;
     size_t out_bytes, out_capacity;
     bool open, closing, resolving;
@@ -43,6 +46,8 @@ static void free_if_done(struct redis_connection *connection)
     if (connection->handles || connection->resolving)
         return;
     redisReaderFree(connection->reader);
+    tls_stream_free(connection->tls);
+    tls_client_unref(connection->tls_client);
     uv_freeaddrinfo(connection->found);
     free(connection->out);
     free(connection);
@@ -100,17 +105,25 @@ static void take_replies(struct redis_connection *connection)
     }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *buffer)
+static void take_in(struct redis_connection *connection, const char *bytes, size_t length)
 {
-    struct redis_connection *connection = stream->data;
-    if (bytes < 0) {
-        lose(connection, bytes == UV_EOF ? "closed by the other side" : uv_strerror((int)bytes));
-        return;
-    }
-    if (redisReaderFeed(connection->reader, buffer->base, (size_t)bytes) != REDIS_OK)
+    if (redisReaderFeed(connection->reader, bytes, length) != REDIS_OK)
         lose(connection, "what it says is not Redis' protocol");
     else
         take_replies(connection);
+}
+
+static void read_encrypted(struct redis_connection *connection, const char *bytes, size_t length);
+
+static void on_read(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *buffer)
+{
+    struct redis_connection *connection = stream->data;
+    if (bytes < 0)
+        lose(connection, bytes == UV_EOF ? "closed by the other side" : uv_strerror((int)bytes));
+    else if (connection->tls)
+        read_encrypted(connection, buffer->base, (size_t)bytes);
+    else
+        take_in(connection, buffer->base, (size_t)bytes);
 }
 
 /* ---- writing ---- */
@@ -125,6 +138,24 @@ static void on_written(uv_write_t *request, int status)
         lose(connection, uv_strerror(status));
 }
 
+/* The bytes are libuv's until they are written, then freed. */
+static void write_bytes(struct redis_connection *connection, char *bytes, size_t length)
+{
+    struct write *write = calloc(1, sizeof *write);
+    if (!write)
+        abort();
+    write->request.data = write;
+    write->connection = connection;
+    write->bytes = bytes;
+    uv_buf_t buffer = uv_buf_init(bytes, (unsigned)length);
+    int error = uv_write(&write->request, &connection->stream, &buffer, 1, on_written);
+    if (error) {
+        free(write->bytes);
+        free(write);
+        lose(connection, uv_strerror(error));
+    }
+}
+
 static void on_flush(uv_prepare_t *prepare)
 {
     struct redis_connection *connection = prepare->data;
@@ -134,21 +165,17 @@ static void on_flush(uv_prepare_t *prepare)
         lose(connection, "it takes nothing any more");
         return;
     }
-    struct write *write = calloc(1, sizeof *write);
-    if (!write)
-        abort();
-    write->request.data = write;
-    write->connection = connection;
-    write->bytes = connection->out;
-    uv_buf_t buffer = uv_buf_init(connection->out, (unsigned)connection->out_bytes);
+    char *bytes = connection->out;
+    size_t length = connection->out_bytes;
     connection->out = NULL;
     connection->out_bytes = connection->out_capacity = 0;
-    int error = uv_write(&write->request, &connection->stream, &buffer, 1, on_written);
-    if (error) {
-        free(write->bytes);
-        free(write);
-        lose(connection, uv_strerror(error));
+    if (connection->tls) {
+        tls_stream_write(connection->tls, bytes, length); /* a failure is told by what is read */
+        free(bytes);
+        length = tls_stream_take(connection->tls, &bytes);
     }
+    if (length > 0)
+        write_bytes(connection, bytes, length);
 }
 
 static void add(struct redis_connection *connection, const char *bytes, size_t length)
@@ -179,6 +206,37 @@ void redis_connection_send(
         add_length(connection, '$', argv_bytes[i]);
         add(connection, argv[i], argv_bytes[i]);
         add(connection, "\r\n", 2);
+    }
+}
+
+/* ---- TLS ---- */
+
+/* What the handshake, or an answer of TLS itself, has to say. */
+static void send_encrypted(struct redis_connection *connection)
+{
+    char *bytes;
+    size_t length = tls_stream_take(connection->tls, &bytes);
+    if (length > 0)
+        write_bytes(connection, bytes, length);
+}
+
+static void read_encrypted(struct redis_connection *connection, const char *bytes, size_t length)
+{
+    char plain[16 * 1024];
+    ssize_t count = 1;
+    tls_stream_feed(connection->tls, bytes, length);
+    while (!connection->closing && (count = tls_stream_read(connection->tls, plain, sizeof plain)) > 0)
+        take_in(connection, plain, (size_t)count);
+    if (connection->closing)
+        return;
+    send_encrypted(connection); /* also the alert that says what we do not like */
+    if (connection->closing)
+        return;
+    if (count < 0) {
+        lose(connection, count == -EPIPE ? "closed by the other side" : tls_stream_why(connection->tls));
+    } else if (!connection->open && tls_stream_is_open(connection->tls)) {
+        connection->open = true;
+        connection->events.opened(connection->context);
     }
 }
 
@@ -221,11 +279,16 @@ static void on_connected(uv_connect_t *request, int status)
         lose(connection, uv_strerror(status));
         return;
     }
-    connection->open = true;
     if (!connection->address.is_unix) {
         uv_tcp_nodelay(&connection->tcp, 1);
         uv_tcp_keepalive(&connection->tcp, 1, 10);
     }
+    if (connection->tls_client && !connection->address.is_unix) {
+        connection->tls = tls_stream_new(connection->tls_client, connection->address.host);
+        read_encrypted(connection, NULL, 0);
+        return;
+    }
+    connection->open = true;
     connection->events.opened(connection->context);
 }
 
@@ -268,13 +331,14 @@ static int start(struct redis_connection *connection)
 }
 
 struct redis_connection *redis_connection_open(uv_loop_t *loop, const struct redis_address *address,
-    const struct redis_connection_events *events, void *context)
+    struct tls_client *tls, const struct redis_connection_events *events, void *context)
 {
     struct redis_connection *connection = calloc(1, sizeof *connection);
     if (!connection)
         abort();
     connection->loop = loop;
     connection->address = *address;
+    connection->tls_client = tls_client_ref(tls);
     connection->events = *events;
     connection->context = context;
     connection->reader = redisReaderCreate();

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "presence/redis/address.h"
+#include "presence/tls/client.h"
 
 #include <hiredis/hiredis.h>
 #include <stddef.h>
@@ -24,9 +25,10 @@ struct redis_connection_events {
     void (*lost)(void *context, const char *why);
 };
 
-/* Resolves (without blocking) and connects, to the first address of the name that accepts. Never NULL: what goes wrong is told as `lost`, later. */
+/* Resolves (without blocking) and connects, to the first address of the name that accepts. With `tls` (kept with a
+ * reference; NULL: none) it is open when the server has proved who it is; sockets of the file system have no TLS. Never NULL: what goes wrong is told as `lost`, later. */
 struct redis_connection *redis_connection_open(uv_loop_t *loop, const struct redis_address *address,
-    const struct redis_connection_events *events, void *context);
+    struct tls_client *tls, const struct redis_connection_events *events, void *context);
 
 /* Adds a command; what is added in one turn of the loop leaves in one write. */
 void redis_connection_send(

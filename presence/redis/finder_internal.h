@@ -18,6 +18,8 @@ enum {
     ALARM_EVERY_MS = 10000,
 };
 
+struct tls_client;
+
 struct sentinel {
     struct finder_sentinel *finder;
     struct redis_address address;
@@ -43,6 +45,7 @@ struct finder_sentinel {
     bool closing;
     char *master, *sentinel_username, *sentinel_password;
     char *cluster, *shard, *stamp_key, *username, *password, *path;
+    struct tls_client *tls; /* with a reference */
     uint64_t poll_ms, confirm_ms;
     struct sentinel sentinels[SENTINELS_MAX];
     unsigned sentinel_count;

@@ -1,5 +1,6 @@
 #include "presence/redis/finder_internal.h"
 #include "presence/redis/last_good.h"
+#include "presence/tls/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ static struct instance *add_instance(struct finder_sentinel *finder, const struc
     struct probe_options options = {
         .username = finder->username,
         .password = finder->password,
+        .tls = finder->tls,
         .cluster = finder->cluster,
         .shard = finder->shard,
         .stamp_key = finder->stamp_key,
@@ -182,6 +184,7 @@ static void free_if_done(struct finder_sentinel *finder)
 {
     if (!finder->closing || finder->handles)
         return;
+    tls_client_unref(finder->tls);
     char *texts[] = {finder->master, finder->sentinel_username, finder->sentinel_password, finder->cluster,
         finder->shard, finder->stamp_key, finder->username, finder->password, finder->path};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -427,6 +430,7 @@ static struct finder_sentinel *new_finder(uv_loop_t *loop, const struct finder_s
     finder->stamp_key = copy(options->stamp_key);
     finder->username = copy(options->username);
     finder->password = copy(options->password);
+    finder->tls = tls_client_ref(options->tls);
     finder->path = last_good_path(options->state_folder, options->cluster, options->shard);
     finder->has_last_good = last_good_read(finder->path, &finder->last_good) == 0;
     finder->confirm_ms = 2 * (uint64_t)options->heartbeat_ms;
@@ -443,6 +447,7 @@ static void add_sentinel(struct finder_sentinel *finder, const struct redis_addr
         .master = finder->master,
         .username = finder->sentinel_username,
         .password = finder->sentinel_password,
+        .tls = finder->tls,
         .answer_ms = ANSWER_MS,
     };
     sentinel->finder = finder;

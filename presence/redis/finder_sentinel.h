@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <uv.h>
 
+struct tls_client;
+
 struct sentinel_options {
     const char *master;           /* its name in "sentinel monitor" */
     const char *const *addresses; /* of all Sentinels, each once; 1 to 16 */
@@ -28,6 +30,7 @@ struct finder_sentinel_options {
     const char *cluster, *shard;     /* what its stamp says */
     const char *stamp_key;           /* where it is: "<prefix>:shard" */
     const char *username, *password; /* of the shard; NULL: the default user, no AUTH */
+    struct tls_client *tls;          /* to Sentinels and servers; stays valid; NULL: none */
     const char *state_folder;        /* keeps the last good address; NULL or "": nowhere */
     uint32_t heartbeat_ms;           /* H */
 };

@@ -122,6 +122,7 @@ struct probe *probe_new(uv_loop_t *loop, const struct redis_address *address,
     struct questioner_options asks = {
         .username = options->username,
         .password = options->password,
+        .tls = options->tls,
         .answer_ms = options->answer_ms,
         .questions = {{{"ROLE"}}, {{"HMGET", options->stamp_key, "c", "n", "t"}}},
         .count = 2,

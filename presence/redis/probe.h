@@ -27,8 +27,11 @@ struct probe_result {
     char why[320];               /* "refuses …": the end of a sentence that begins with the address */
 };
 
+struct tls_client;
+
 struct probe_options {
     const char *username, *password; /* stay valid; NULL: the default user, no AUTH */
+    struct tls_client *tls;          /* stays valid; NULL: none */
     const char *cluster, *shard;
     const char *stamp_key;
     uint32_t answer_ms;

@@ -97,8 +97,8 @@ void questioner_ask(struct questioner *questioner)
     if (questioner->open)
         send_questions(questioner);
     else
-        questioner->connection =
-            redis_connection_open(questioner->loop, &questioner->address, &events, questioner);
+        questioner->connection = redis_connection_open(
+            questioner->loop, &questioner->address, questioner->options.tls, &events, questioner);
 }
 
 bool questioner_is_asking(const struct questioner *questioner)

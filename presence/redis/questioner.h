@@ -28,6 +28,7 @@ struct questioner_events {
 
 struct questioner_options {
     const char *username, *password; /* NULL: the default user; no AUTH. Stay valid */
+    struct tls_client *tls;          /* NULL: none. Stays valid */
     uint32_t answer_ms;              /* so long unanswered is lost: 1000 */
     struct question questions[QUESTIONS_MAX];
     unsigned count;

@@ -147,7 +147,7 @@ void sentinel_peer_ask(struct sentinel_peer *peer)
 {
     static const struct redis_connection_events events = {on_bus_opened, on_bus_reply, on_bus_lost};
     if (!peer->bus)
-        peer->bus = redis_connection_open(peer->loop, &peer->address, &events, peer);
+        peer->bus = redis_connection_open(peer->loop, &peer->address, peer->options.tls, &events, peer);
     if (questioner_is_asking(peer->questioner))
         return;
     peer->problem[0] = '\0';
@@ -179,6 +179,7 @@ struct sentinel_peer *sentinel_peer_new(uv_loop_t *loop, const struct redis_addr
     struct questioner_options questions = {
         .username = options->username,
         .password = options->password,
+        .tls = options->tls,
         .answer_ms = options->answer_ms,
         .questions = {{{"SENTINEL", "MASTER", options->master}}, {{"SENTINEL", "REPLICAS", options->master}}},
         .count = 2,

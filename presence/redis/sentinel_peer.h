@@ -22,9 +22,12 @@ struct sentinel_answer {
     char problem[200]; /* "": the last question was answered well; else the end of "Sentinel a:1 …" */
 };
 
+struct tls_client;
+
 struct sentinel_peer_options {
     const char *master;              /* its name in "sentinel monitor"; stays valid, as what follows */
     const char *username, *password; /* of the Sentinel; NULL: the default user, no AUTH */
+    struct tls_client *tls;          /* NULL: none */
     uint32_t answer_ms;
 };
 

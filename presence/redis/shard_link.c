@@ -285,7 +285,7 @@ static void open_bus(struct shard_link *link)
 {
     static const struct redis_connection_events events = {on_bus_opened, on_bus_reply, on_bus_lost};
     link->bus_greeted = link->bus_up = false;
-    link->bus = redis_connection_open(link->loop, &link->address, &events, link);
+    link->bus = redis_connection_open(link->loop, &link->address, link->options.tls, &events, link);
     uv_timer_start(&link->timer, on_timer, link->options.open_ms, 0);
 }
 
@@ -299,7 +299,7 @@ static void on_found(void *context, const struct redis_address *address)
         return;
     link->state = LINK_OPENING;
     link->address = *address;
-    link->commands = redis_connection_open(link->loop, address, &events, link);
+    link->commands = redis_connection_open(link->loop, address, link->options.tls, &events, link);
 }
 
 static void on_timer(uv_timer_t *timer)

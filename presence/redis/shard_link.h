@@ -13,12 +13,15 @@
 #include "presence/redis/connection.h"
 #include "presence/redis/finder.h"
 
+struct tls_client;
+
 struct shard_link;
 
 struct shard_link_options {
     const char *name;
     const char *username;         /* NULL: the default user, or none */
     const char *password;         /* NULL: no AUTH */
+    struct tls_client *tls;       /* stays valid; NULL: none */
     struct master_finder *finder; /* the link's to free, and to be told by */
     bool replicated;              /* under Sentinel: its setup is expected to survive a failover */
     uint32_t open_ms;             /* to be up after an attempt began: 3000 */

@@ -42,6 +42,7 @@ struct store_redis {
     struct engine *engine;
     struct store_operations operations; /* the engine's, but for free */
     uv_loop_t *loop;
+    struct tls_client *tls; /* with a reference */
     uv_timer_t tick;
     struct link_of *links;
     unsigned link_count;
@@ -256,6 +257,7 @@ static void on_tick_closed(uv_handle_t *handle)
     for (unsigned i = 0; i < store->link_count; i++)
         latency_queue_deinit(&store->links[i].in_flight);
     free(store->links);
+    tls_client_unref(store->tls);
     free(store);
 }
 
@@ -414,6 +416,7 @@ static struct master_finder *make_finder(
         .stamp_key = stamp_key,
         .username = of->username,
         .password = of->password,
+        .tls = options->tls,
         .state_folder = options->state_folder,
         .heartbeat_ms = options->heartbeat_ms,
     };
@@ -434,6 +437,7 @@ static void make_link(struct store_redis *store, unsigned shard, const struct st
         .name = of->name,
         .username = of->username,
         .password = of->password,
+        .tls = store->tls,
         .finder = finder,
         .replicated = is_under_sentinel(of),
         .open_ms = OPEN_MS,
@@ -455,6 +459,7 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     if (!store)
         abort();
     store->loop = loop;
+    store->tls = tls_client_ref(options->tls);
     store->log = options->log;
     store->log_context = options->log_context;
     store->note = options->note;

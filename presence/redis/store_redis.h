@@ -13,6 +13,8 @@
 
 #include <uv.h>
 
+struct tls_client;
+
 struct store_redis_shard {
     const char *name;
     const char *address;  /* "host:port", "[v6]:port" or "unix:/path"; NULL or "": under Sentinel */
@@ -27,11 +29,12 @@ struct store_redis_options {
     const char *edge_name;
     const struct store_redis_shard *shards;
     unsigned shard_count;
-    unsigned partitions;   /* 64 */
-    uint32_t heartbeat_ms; /* 2500 */
-    uint32_t lease_ms;     /* 10000; at least 4 heartbeats */
-    uint32_t scrub_ms;     /* 60000 */
-    uint32_t data_ttl_ms;  /* 600000 */
+    struct tls_client *tls; /* to servers and Sentinels; NULL: none */
+    unsigned partitions;    /* 64 */
+    uint32_t heartbeat_ms;  /* 2500 */
+    uint32_t lease_ms;      /* 10000; at least 4 heartbeats */
+    uint32_t scrub_ms;      /* 60000 */
+    uint32_t data_ttl_ms;   /* 600000 */
     const char
         *state_folder; /* for the last good addresses of masters under Sentinel; NULL or "": not kept */
     bool outbox;       /* keep transitions for webhooks */

@@ -317,7 +317,7 @@ static void write_oddity(FILE *out)
         "do return end\n",
         "do return 5, 6 end\n",
         "r[#r + 1] = type(redis.call('TIME')[1])\n",
-        "r[#r + 1] = type(os)\n",
+        "r[#r + 1] = type(io)\n", /* `os` is there from 7.4 on */
         "r[#r + 1] = {double = 3.5}\n",
         "r[#r + 1] = print == nil\n",
         "r[#r + 1] = redis.sha1hex(5)\n",

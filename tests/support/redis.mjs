@@ -4,6 +4,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import tls from 'node:tls';
 import { join } from 'node:path';
 import { root, temporaryFolder } from './server.mjs';
 import { until, within } from './wait.mjs';
@@ -46,10 +47,10 @@ function parseReply(bytes, at = 0) {
 }
 
 export class RedisClient {
-    constructor(port) {
+    constructor(port, encryption = null) {
         this.waiting = [];
         this.bytes = Buffer.alloc(0);
-        this.socket = net.connect({ port, host: '127.0.0.1' });
+        this.socket = encryption ? tls.connect({ port, host: '127.0.0.1', ...encryption }) : net.connect({ port, host: '127.0.0.1' });
         this.socket.setNoDelay(true);
         this.socket.on('data', (bytes) => this.take(bytes));
         this.socket.on('error', () => {});
@@ -112,10 +113,16 @@ function shiftedClockLibrary() {
 
 export const ADMIN_PASSWORD = 'the-tests-own';
 
-/* One redis-server, or with `sentinel` one Sentinel. `lines` is its configuration. */
+/* What a server speaks TLS with: `files` are those of a certificate and of the authority of the others. */
+function tlsLines({ certificate, key, ca }) {
+    return [`tls-cert-file ${certificate}`, `tls-key-file ${key}`, `tls-ca-cert-file ${ca}`, 'tls-replication yes'];
+}
+
+/* One redis-server, or with `sentinel` one Sentinel. `lines` is its configuration; `tls` has the paths of certificate, key
+ * and ca, and nothing is spoken without TLS then. */
 export class RedisProcess {
-    constructor(folder, name, port, lines, { sentinel = false, login = sentinel ? [ADMIN_PASSWORD] : ['admin', ADMIN_PASSWORD] } = {}) {
-        Object.assign(this, { folder: join(folder, name), name, port, lines, sentinel, login });
+    constructor(folder, name, port, lines, { sentinel = false, tls: files = null, login = sentinel ? [ADMIN_PASSWORD] : ['admin', ADMIN_PASSWORD] } = {}) {
+        Object.assign(this, { folder: join(folder, name), name, port, lines, sentinel, files, login });
         mkdirSync(this.folder);
     }
 
@@ -131,7 +138,7 @@ export class RedisProcess {
     async start({ keep = false } = {}) {
         const path = join(this.folder, 'redis.conf');
         if (!keep)
-            writeFileSync(path, [`port ${this.port}`, 'bind 127.0.0.1', `dir ${this.folder}`, `logfile ${this.folder}/log`,
+            writeFileSync(path, [...(this.files ? ['port 0', `tls-port ${this.port}`, ...tlsLines(this.files)] : [`port ${this.port}`]), 'bind 127.0.0.1', `dir ${this.folder}`, `logfile ${this.folder}/log`,
                 ...this.lines, ''].join('\n'));
         this.process = spawn('redis-server', [path, ...(this.sentinel ? ['--sentinel'] : [])], { stdio: 'ignore', env: { ...process.env, ...this.environment } });
         const child = this.process;
@@ -154,7 +161,9 @@ export class RedisProcess {
     async control() {
         if (this.client && !this.client.socket.destroyed)
             return this.client;
-        this.client = new RedisClient(this.port);
+        this.client = new RedisClient(this.port, this.files && {
+            cert: readFileSync(this.files.certificate), key: readFileSync(this.files.key), ca: readFileSync(this.files.ca),
+        });
         await this.client.call('AUTH', ...this.login);
         return this.client;
     }
@@ -260,7 +269,7 @@ function confLines(name, without) {
 export class RedisFleet {
     constructor(options = {}) {
         Object.assign(this, { shards: [], sentinels: [], shardCount: 2, replicas: 2, sentinelCount: 3, downAfter: 1500,
-            sharedPassword: false, minReplicas: 1, folder: temporaryFolder(), ...options });
+            sharedPassword: false, minReplicas: 1, tls: null, folder: temporaryFolder(), ...options });
     }
 
     async start() {
@@ -270,7 +279,7 @@ export class RedisFleet {
         for (let i = 0; i < this.sentinelCount; i++) {
             const lines = [`requirepass ${ADMIN_PASSWORD}`, `sentinel sentinel-pass ${ADMIN_PASSWORD}`,
                 ...this.shards.flatMap((shard) => monitorLines(shard, shard.instances[0], this.downAfter))];
-            this.sentinels.push(new RedisProcess(this.folder, `sentinel-${i}`, ports.pop(), lines, { sentinel: true }));
+            this.sentinels.push(new RedisProcess(this.folder, `sentinel-${i}`, ports.pop(), lines, { sentinel: true, tls: this.tls }));
         }
         await Promise.all(this.sentinels.map((sentinel) => sentinel.start()));
         await this.settled();
@@ -310,7 +319,7 @@ export class RedisFleet {
         const masterPort = ports[ports.length - 1];
         for (let k = 0; k <= this.replicas; k++) {
             const port = ports.pop();
-            shard.instances.push(new RedisProcess(this.folder, `${shard.name}-${k}`, port, redisLines(shard, port, k && masterPort)));
+            shard.instances.push(new RedisProcess(this.folder, `${shard.name}-${k}`, port, redisLines(shard, port, k && masterPort), { tls: this.tls }));
         }
         await Promise.all(shard.instances.map((instance) => instance.start()));
         this.shards.push(shard);

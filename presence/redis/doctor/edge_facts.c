@@ -1,17 +1,15 @@
 #include "presence/redis/doctor/edge_facts.h"
 
 #include "presence/redis/address.h"
+#include "presence/redis/doctor/dial.h"
 
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 #include <uthash.h>
 
 enum {
-    ANSWER_S = 5,
     BODY_MAX = 1 << 30, /* some millions of facts */
     TOKEN_MAX = 1024,   /* as edge.admin.token */
 };
@@ -34,30 +32,6 @@ struct edge_facts {
 };
 
 /* ---- asking ---- */
-
-static int connect_to(const struct redis_address *address)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-    const struct timeval patience = {.tv_sec = ANSWER_S};
-    char port[8];
-    int fd = -1;
-    snprintf(port, sizeof port, "%u", (unsigned)address->port);
-    if (getaddrinfo(address->host, port, &hints, &found))
-        return -1;
-    for (const struct addrinfo *to = found; to && fd < 0; to = to->ai_next) {
-        fd = socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-            continue;
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        if (connect(fd, to->ai_addr, to->ai_addrlen)) {
-            close(fd);
-            fd = -1;
-        }
-    }
-    freeaddrinfo(found);
-    return fd;
-}
 
 /* Everything until the other side closes; to be freed. NULL: it was cut off, or is too much. */
 static char *read_all(int fd)
@@ -96,7 +70,7 @@ static char *ask(const char *edge, const char *token)
     struct redis_address address;
     if (redis_address_parse(edge, &address) || address.is_unix)
         return NULL;
-    int fd = connect_to(&address);
+    int fd = dial(&address);
     if (fd < 0)
         return NULL;
     char *text = NULL;

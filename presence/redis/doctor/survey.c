@@ -25,8 +25,11 @@ static void ask_sentinels(struct survey_shard *shard)
 {
     static const struct sentinel_peer_events events = {on_answered, on_answered};
     const struct sentinel_options *of = &shard->of->sentinel;
-    struct sentinel_peer_options options = {
-        .master = of->master, .username = of->username, .password = of->password, .answer_ms = ANSWER_MS};
+    struct sentinel_peer_options options = {.master = of->master,
+        .username = of->username,
+        .password = of->password,
+        .tls = shard->survey->options->tls,
+        .answer_ms = ANSWER_MS};
     for (size_t i = 0; i < of->address_count && i < SURVEY_SENTINELS_MAX; i++) {
         struct survey_sentinel *sentinel = &shard->sentinels[shard->sentinel_count++];
         struct redis_address address;
@@ -56,6 +59,7 @@ static void look_at(struct survey_shard *shard, const struct redis_address *addr
     struct probe_options options = {
         .username = shard->of->username,
         .password = shard->of->password,
+        .tls = shard->survey->options->tls,
         .cluster = shard->survey->options->cluster,
         .shard = shard->of->name,
         .stamp_key = shard->survey->stamp_key,
@@ -127,6 +131,7 @@ static void ask_for_details(struct survey_shard *shard)
     struct questioner_options options = {
         .username = shard->of->username,
         .password = shard->of->password,
+        .tls = shard->survey->options->tls,
         .answer_ms = ANSWER_MS,
         .questions = {{{"INFO"}}, {{"TIME"}}},
         .count = 2,

@@ -1,5 +1,6 @@
 #include "presence/redis/doctor/verify.h"
 
+#include "presence/redis/doctor/dial.h"
 #include "presence/redis/doctor/edge_facts.h"
 #include "presence/redis/doctor/survey.h"
 
@@ -25,6 +26,7 @@ struct verifying {
     struct suspicion *suspicions; /* facts that no edge held before */
     unsigned index;               /* of the shard */
     redisContext *redis;
+    struct dial_tls *tls; /* what it goes through; NULL: nothing */
     unsigned differences, facts, keys;
     bool lost; /* the connection */
 };
@@ -391,13 +393,23 @@ static void compare_with_edges(struct verifying *v)
 
 /* ---- shards ---- */
 
-static bool log_in(struct verifying *v)
+static redisContext *connect_to(struct verifying *v, struct timeval patience)
 {
     const struct redis_address *address = &v->shard->master->address;
+    int fd;
+    if (address->is_unix)
+        return redisConnectUnixWithTimeout(address->host, patience);
+    if (!v->options->tls)
+        return redisConnectWithTimeout(address->host, address->port, patience);
+    v->tls = dial_tls(address, v->options->tls, &fd);
+    return v->tls ? redisConnectFd(fd) : NULL;
+}
+
+static bool log_in(struct verifying *v)
+{
     const struct store_redis_shard *of = v->shard->of;
     const struct timeval patience = {.tv_sec = ANSWER_S};
-    v->redis = address->is_unix ? redisConnectUnixWithTimeout(address->host, patience)
-                                : redisConnectWithTimeout(address->host, address->port, patience);
+    v->redis = connect_to(v, patience);
     if (!v->redis || v->redis->err)
         return false;
     redisSetTimeout(v->redis, patience);
@@ -453,6 +465,7 @@ static unsigned verify_shard(
     edge_facts_free(v.before);
     if (v.redis)
         redisFree(v.redis);
+    dial_tls_hang_up(v.tls);
     if (v.differences > PRINTED_MAX)
         fprintf(out, "  and %u more\n", v.differences - PRINTED_MAX);
     fprintf(out, "  %u keys, %u facts, %u differences\n", v.keys, v.facts, v.differences);

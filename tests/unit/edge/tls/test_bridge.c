@@ -178,7 +178,7 @@ static void test_client_that_does_not_read(void **state)
     UNTIL(world, (client_reads(world, 5000), world->heard.length == size + 4));
     assert_memory_equal(world->heard.bytes, frame, size);
     assert_memory_equal(world->heard.bytes + size, "pong", 4);
-    assert_int_equal(world->writable, 1);
+    assert_true(world->writable >= 1); /* once more, if the pong had to wait, too */
     assert_int_equal(tls_bridges_unsent(&world->bridges), 0);
     free(frame);
 }

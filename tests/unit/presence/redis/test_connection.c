@@ -147,7 +147,7 @@ static void open_and_wait(struct world *world, const char *host, uint16_t port)
     static const struct redis_connection_events events = {on_opened, on_reply, on_lost};
     struct redis_address address = {.port = port};
     snprintf(address.host, sizeof address.host, "%s", host);
-    world->connection = redis_connection_open(&world->loop, &address, &events, world);
+    world->connection = redis_connection_open(&world->loop, &address, NULL, &events, world);
     while (!world->reply[0] && !world->lost[0])
         uv_run(&world->loop, UV_RUN_ONCE);
 }
@@ -191,7 +191,7 @@ static void test_closed_while_it_is_resolved(void **state)
     static const struct redis_connection_events events = {on_opened, on_reply, on_lost};
     struct world *world = *state;
     struct redis_address address = {.host = "localhost", .port = world->port};
-    world->connection = redis_connection_open(&world->loop, &address, &events, world);
+    world->connection = redis_connection_open(&world->loop, &address, NULL, &events, world);
     redis_connection_close(world->connection);
     world->connection = NULL;
     uv_run(&world->loop, UV_RUN_NOWAIT);
@@ -206,7 +206,7 @@ static void test_closed_at_any_turn(void **state)
     struct world *world = *state;
     for (int turns = 0; turns < 12; turns++) {
         struct redis_address address = {.host = "two.test", .port = 1};
-        world->connection = redis_connection_open(&world->loop, &address, &events, world);
+        world->connection = redis_connection_open(&world->loop, &address, NULL, &events, world);
         for (int i = 0; i < turns && world->connection; i++)
             uv_run(&world->loop, UV_RUN_NOWAIT);
         redis_connection_close(world->connection);
