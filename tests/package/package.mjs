@@ -44,15 +44,15 @@ export function allowedCalls(unit) {
     return allowed;
 }
 
-/* A command that is the binary under strace, which writes down every call that is not allowed; `log` is where. strace does
- * not stop for the others, and its own process is a child: signals and exit statuses are the server's. */
-export function watched(binary, allowed) {
-    const folder = temporaryFolder();
-    const [command, log] = [join(folder, 'rollcall'), join(folder, 'refused')];
+/* A command that is the binary under strace, which notes every call that is not allowed in `log`; `within` is the root of
+ * the system that has both. strace does not stop for the other calls, and its own process is a child: signals and exit
+ * statuses are the server's. */
+export function watched(binary, allowed, { log = join(temporaryFolder(), 'refused'), within } = {}) {
+    const command = `${log}.command`;
     const list = [...allowed].map((name) => `?${name}`).join(',');
     writeFileSync(log, '');
     writeFileSync(command, `#!/bin/sh
-exec strace -D -f --seccomp-bpf -qqq -A -o ${log} -e signal=none -e 'trace=!${list}' ${binary} "$@"
+exec ${within ? `chroot ${within} ` : ''}strace -D -f --seccomp-bpf -qqq -A -o ${log} -e signal=none -e 'trace=!${list}' ${binary} "$@"
 `, { mode: 0o755 });
     return { command, log };
 }
