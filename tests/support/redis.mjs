@@ -208,7 +208,8 @@ export class RedisProcess {
 
 /* ---- a fleet's Redis ---- */
 
-export const EDGE_RULES = '~rollcall:* &rollcall:* -@all +@read +@write +@scripting +@pubsub +@connection -@dangerous +info +role +time';
+/* What conf/redis/ lets an edge do, and no more: every test of a fleet runs with it. */
+export const EDGE_RULES = readFileSync(join(root, 'conf/redis/shard-1.conf'), 'utf8').match(/^user rollcall-1 on >\S+ (.*)$/m)[1];
 
 /* What conf/redis.conf says, with passwords that a test may know. */
 function redisLines(shard, port, masterPort) {
