@@ -85,6 +85,7 @@ void engine_bus_down(struct engine *engine, unsigned index, const char *why)
     if (shard->bus_up && shard->up)
         engine_note(shard, NULL, NOTE_BUS_LOST, 0, NULL, why);
     shard->bus_up = false;
+    wake_bus_lost(shard);
     struct topic *topic, *next;
     HASH_ITER (hh, engine->topics, topic, next) {
         if (topic->shard != index)
@@ -101,7 +102,7 @@ void engine_bus_down(struct engine *engine, unsigned index, const char *why)
 void engine_bus_subscribed(struct engine *engine, unsigned index, const char *name)
 {
     engine_enter(engine);
-    struct topic *topic = find_topic(engine, name);
+    struct topic *topic = wake_subscribed(&engine->shards[index], name) ? NULL : find_topic(engine, name);
     if (topic && topic->shard == index && topic->acks && !--topic->acks) {
         if (topic->channel) {
             topic->channel->subscribed = true;
@@ -120,7 +121,7 @@ void engine_bus_message(
     engine_enter(engine);
     if (!strcmp(name, shard->beat_topic)) {
         shard->beat_due_ms = 0;
-    } else {
+    } else if (!wake_message(shard, name)) {
         struct topic *topic = find_topic(engine, name);
         if (topic && topic->channel && topic->channel->subscribed)
             view_message(topic->channel, message, bytes);

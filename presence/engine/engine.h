@@ -114,7 +114,7 @@ struct engine_options {
 struct engine_counters {
     uint64_t commands, batches, asserts, gaps, replays, hellos, new_timelines, heartbeats, clock_stalls;
     uint64_t reaps, facts_drained, losses, reads, resyncs, scrubs, scrub_divergences, scrub_repairs;
-    uint64_t bus_resets, resets;
+    uint64_t bus_resets, resets, lane_asks;
     uint64_t out_of_memory, timeouts, degraded_answers, published, published_locally, echoes_dropped, deltas,
         full;
 };

@@ -210,6 +210,11 @@ struct partition {
     uint64_t victims[VICTIMS_MAX];
     STAILQ_HEAD(recents, recent) recents;
     struct lane lane;
+    struct {              /* wake.c */
+        struct shard *on; /* its bus follows the topic; NULL: none does */
+        bool heard;       /* and Redis has said so */
+        uint64_t together_until_ms;
+    } wake;
     STAILQ_HEAD(usages, usage) usages;
     bool retired;
 };
@@ -409,6 +414,14 @@ void lane_deinit(struct partition *partition);
 void lane_note(struct store *store, const struct store_transition *transition);
 void lane_done(struct store *store, unsigned lane, const char *last_id);
 void lane_more(struct store *store, unsigned lane);
+
+/* ---- wake.c ---- */
+/* Follows the wakes of a partition whose lane is ours, and lets go of those of others. */
+void wake_tick(struct partition *partition);
+void wake_bus_lost(struct shard *shard);
+/* Whether it was about a wake. */
+bool wake_subscribed(struct shard *shard, const char *topic);
+bool wake_message(struct shard *shard, const char *topic);
 
 /* ---- usage.c ---- */
 void usage_set(struct store *store, const char *app_id, uint32_t connections);

@@ -8,7 +8,7 @@
 
 enum {
     AT_ONCE = 100,
-    POLL_MS = 500,       /* of the edge that holds the lane */
+    POLL_MS = 500,       /* of the edge that holds the lane and is not woken */
     MISS_ONCE_MS = 1000, /* "one for many in a short time" (store.h, STORE_CACHE_MISS) */
 };
 
@@ -210,7 +210,8 @@ static void ask(struct partition *partition)
     args_string(&command->args, "1");
     args_string(&command->args, last_given(partition));
     lane->asked = true;
-    bool polls = lane->ours && !lane->given;
+    partition->engine->counters.lane_asks++;
+    bool polls = lane->ours && !lane->given && !partition->wake.heard;
     lane->next_ms = engine_now(partition->engine) +
                     (polls && POLL_MS < options->heartbeat_ms ? POLL_MS : options->heartbeat_ms);
     command_send(command);

@@ -345,6 +345,7 @@ void partition_tick(struct partition *partition)
     bool may_stamp_now = partition->shard->blank && shard_may_stamp(partition->shard);
     if (partition->state == PARTITION_REFUSED && (now >= partition->retry_ms || may_stamp_now))
         partition_hello(partition);
+    wake_tick(partition);
     lane_tick(partition);
     if (partition->state != PARTITION_READY || now < partition->heartbeat_ms)
         return;

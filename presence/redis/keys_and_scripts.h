@@ -51,6 +51,7 @@
  *       1e <kind m|t> <ttl ms> <id edge> <id serial> <exclude edge> <exclude serial> <text>   (hex, hex, …)
  *     previous is 0 where the roster was born. Numbers are decimal, those of the event's line hexadecimal
  *     without prefix, but for the ttl.
+ *   P:w                "1": P:out has something new, or a departure in P:due is to be told; for who delivers
  *   <prefix>:b:<edge>  the beat of one edge: "1b"
  *
  * ANSWERS. An array whose first element is one of

@@ -22,4 +22,7 @@ exchange_usage(6, #ARGV, answer)
 for _, owner in ipairs(call('ZRANGEBYSCORE', base .. ':l', '-inf', '(' .. text(clock), 'LIMIT', 0, EXPIRED_AT_MOST)) do
     answer[#answer + 1] = owner
 end
+if #try('ZRANGEBYSCORE', base .. ':due', '-inf', text(clock), 'LIMIT', 0, 1) > 0 then
+    call('PUBLISH', base .. ':w', '1') -- now that the clock has moved, somebody's departure is to be told
+end
 return answer

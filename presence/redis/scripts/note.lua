@@ -5,4 +5,5 @@ if once_ms ~= '0' and not call('SET', base .. ':m:' .. channel, '', 'NX', 'PX', 
 end
 try('XADD', base .. ':out', 'MAXLEN', '~', '100000', '*',
     'k', kind, 'c', channel, 'u', user, 't', timeline, 'r', '0', 'n', '0', 'p', payload)
+call('PUBLISH', base .. ':w', '1')
 return { 'OK' }

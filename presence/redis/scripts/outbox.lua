@@ -29,6 +29,7 @@ local function tell_due(member, score)
     end
     local channel, user = string.sub(rest, 1, tonumber(bytes)), string.sub(rest, tonumber(bytes) + 1)
     if is_so(kind, channel, user) then
+        woken = true -- who asks is told anyhow
         tell(kind, channel, user, text((tonumber(score) or 0) % 10))
     end
 end

@@ -75,7 +75,17 @@ local function due_member(kind, channel, user)
     return kind .. ' ' .. #channel .. ' ' .. channel .. user
 end
 
+-- Whoever delivers is woken, once a script.
+local woken = false
+local function wake()
+    if not woken then
+        woken = true
+        call('PUBLISH', base .. ':w', '1')
+    end
+end
+
 local function tell(kind, channel, user, reason, n)
+    wake()
     try('XADD', base .. ':out', 'MAXLEN', '~', OUTBOX_ENTRIES, '*',
         'k', kind, 'c', channel, 'u', user, 't', timeline, 'r', reason or '0', 'n', n or '0', 'p', '')
     -- After a loss another owner of his may be about to assert what he never ceased to hold.
@@ -97,10 +107,13 @@ local function came(added, removed, channel, user, known)
     end
 end
 
--- The reason is the last digit of the time at which it is told.
+-- The reason is the last digit of the time at which it is told. A channel is told as vacated behind the last who left it.
 local function went(removed, channel, user, reason)
     if outbox then
         local at = math.floor((clock + LEAVE_WAITS) / 10) * 10 + (tonumber(reason) or 0)
+        if removed == 'channel_vacated' then
+            at = at + 10
+        end
         try('ZADD', base .. ':due', text(at), due_member(removed, channel, user))
     end
 end

@@ -123,6 +123,9 @@ static inline void on_note(void *context, const struct engine_note *note)
     noted[note->kind]++;
 }
 
+/* H of edges that are started from now on; L is four of them. */
+static uint32_t heartbeat_ms = H_MS;
+
 /* Set around the start of edges that are to tell transitions. */
 static void (*transitions_to)(
     void *context, unsigned lane, const struct store_transition *list, size_t count);
@@ -142,8 +145,8 @@ static inline void edge_start_on(
         .shards = shards,
         .shard_count = shard_count,
         .partitions = 4,
-        .heartbeat_ms = H_MS,
-        .lease_ms = L_MS,
+        .heartbeat_ms = heartbeat_ms,
+        .lease_ms = 4 * heartbeat_ms,
         .scrub_ms = 3000,
         .data_ttl_ms = 60000,
         .log = on_log,

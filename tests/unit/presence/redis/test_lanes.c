@@ -190,6 +190,36 @@ static void test_done_twice_in_one_breath(void **state)
     leave(a, &anna);
 }
 
+static uint64_t asks_of(const struct edge *edge)
+{
+    return engine_counters(store_redis_engine(edge->store))->lane_asks;
+}
+
+/* A lane with nothing to tell is asked once a heartbeat by each edge, and what comes is told at once all the same. */
+static void test_a_quiet_lane_is_woken(void **state)
+{
+    enum { SLOW_H_MS = 1500, LANES = 4, BEATS = 3 };
+    struct world *world = *state;
+    struct edge *a = &world->edges[0], *b = &world->edges[1];
+    struct client anna;
+    heartbeat_ms = SLOW_H_MS;
+    heard_count = 0;
+    hold_back = false;
+    transitions_to = on_transitions;
+    start_edges(world, 2);
+    transitions_to = NULL;
+    run_for(world, SLOW_H_MS + 500); /* the lanes are held, and their wakes followed */
+    uint64_t before = asks_of(a) + asks_of(b);
+    run_for(world, BEATS * SLOW_H_MS);
+    assert_in_range(asks_of(a) + asks_of(b) - before, 1, 2 * LANES * (BEATS + 1));
+    join(a, &anna, "presence-x", "anna");
+    UNTIL(world, SLOW_H_MS / 2, count_heard(STORE_MEMBER_ADDED, "anna"));
+    leave(a, &anna);
+    UNTIL(world, 3000 + 2 * SLOW_H_MS, count_heard(STORE_VACATED, ""));
+    assert_true(find_heard(STORE_VACATED, "") > find_heard(STORE_MEMBER_REMOVED, "anna"));
+    heartbeat_ms = H_MS;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +228,7 @@ int main(void)
         TEST(test_a_lane_is_taken_over),
         TEST(test_more_is_told_before_one_is_done),
         TEST(test_done_twice_in_one_breath),
+        TEST(test_a_quiet_lane_is_woken),
     };
     signal(SIGPIPE, SIG_IGN);
     cmocka_set_test_filter(getenv("ONLY"));
