@@ -1,8 +1,8 @@
 /* The command line. */
 #include "edge/base/log.h"
 #include "edge/config/config.h"
-#include "edge/fleet_tools.h"
 #include "edge/process.h"
+#include "edge/tools/tools.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -21,7 +21,18 @@ static const char usage[] =
     "  rollcall verify --config FILE [--edge HOST:PORT]…\n"
     "                                    compare what lies in Redis with what edges hold; HOST:PORT is the "
     "admin\n"
-    "                                    listener of one, by default that of the configuration\n"
+    "                                    listener of one, by default that of the configuration and its "
+    "peers\n"
+    "  rollcall who CHANNEL --config FILE [--app ID] [--edge HOST:PORT]… [--json]\n"
+    "                                    who is in a channel: on which edge, with how many sockets, since "
+    "when\n"
+    "  rollcall why CHANNEL USER --config FILE [--app ID] [--edge HOST:PORT]… [--json]\n"
+    "                                    why he is: which edge, socket, since when, lease until when, last "
+    "write\n"
+    "  rollcall top --config FILE [--app ID] [--edge HOST:PORT]… [--json]\n"
+    "                                    a live view of edges, rates, shards and channels; q ends it. "
+    "Without a\n"
+    "                                    terminal, or with --json, one look\n"
     "  rollcall --explain[=man]          every key of the configuration: type, default, range, meaning; or "
     "that as\n"
     "                                    a manual page\n"
@@ -32,14 +43,16 @@ static const char usage[] =
 /* Exit statuses (sysexits.h): 64 for a wrong command line, 78 for a wrong configuration. */
 enum { EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 
-enum { EDGES_MAX = 256 };
+enum { EDGES_MAX = 256, WORDS_MAX = 2 };
 
 struct arguments {
     const char *config_path;
-    const char *tool; /* NULL: serve */
+    const struct tool *tool; /* NULL: serve */
+    const char *words[WORDS_MAX];
+    const char *app;
     const char *edges[EDGES_MAX];
     size_t edge_count;
-    bool check, take_over;
+    bool check, take_over, json;
 };
 
 static int explain(const char *form)
@@ -55,6 +68,37 @@ static int explain(const char *form)
     return 0;
 }
 
+/* The tool and what it takes. */
+static int parse_words(int count, char **words, struct arguments *arguments)
+{
+    const struct tool *tool = count > 0 ? tool_find(words[0]) : NULL;
+    int taken = tool ? 1 : 0;
+    for (size_t i = 0; tool && i < tool->word_count && taken < count; i++)
+        arguments->words[i] = words[taken++];
+    arguments->tool = tool;
+    if (tool && !arguments->words[tool->word_count ? tool->word_count - 1 : 0] && tool->word_count)
+        fprintf(stderr, "rollcall: %s takes %s\n", tool->name, tool->words);
+    else if (taken < count)
+        fprintf(stderr, "rollcall: unexpected argument '%s'\n", words[taken]);
+    else if (!arguments->config_path)
+        fputs("rollcall: --config FILE is missing\n", stderr);
+    else
+        return -1;
+    fputs(usage, stderr);
+    return EXIT_USAGE;
+}
+
+static int run_tool(const struct arguments *arguments, const struct config *config)
+{
+    const struct tool_call call = {.config = config,
+        .edges = arguments->edges,
+        .edge_count = arguments->edge_count,
+        .words = arguments->words,
+        .app = arguments->app,
+        .json = arguments->json};
+    return arguments->tool->run(&call);
+}
+
 /* What can be answered without a configuration is answered here; -1: go on. */
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
@@ -63,6 +107,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         {"edge", required_argument, NULL, 'E'},
         {"check", no_argument, NULL, 'k'},
         {"take-over", no_argument, NULL, 't'},
+        {"app", required_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},
         {"explain", optional_argument, NULL, 'e'},
         {"schema", no_argument, NULL, 's'},
         {"version", no_argument, NULL, 'v'},
@@ -85,6 +131,12 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         case 't':
             arguments->take_over = true;
             break;
+        case 'a':
+            arguments->app = optarg;
+            break;
+        case 'j':
+            arguments->json = true;
+            break;
         case 'e':
             return explain(optarg);
         case 's':
@@ -101,16 +153,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             return EXIT_USAGE;
         }
     }
-    if (optind < argc && fleet_tool_known(argv[optind]))
-        arguments->tool = argv[optind++];
-    if (optind == argc && arguments->config_path)
-        return -1;
-    if (optind < argc)
-        fprintf(stderr, "rollcall: unexpected argument '%s'\n", argv[optind]);
-    else
-        fputs("rollcall: --config FILE is missing\n", stderr);
-    fputs(usage, stderr);
-    return EXIT_USAGE;
+    return parse_words(argc - optind, argv + optind, arguments);
 }
 
 int main(int argc, char **argv)
@@ -127,7 +170,7 @@ int main(int argc, char **argv)
         printf("%s: good\n", arguments.config_path);
         status = 0;
     } else if (arguments.tool) {
-        status = fleet_tool_run(arguments.tool, config, arguments.edges, arguments.edge_count);
+        status = run_tool(&arguments, config);
     } else {
         log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);
         status = process_serve(config, arguments.config_path, arguments.take_over);

@@ -1,4 +1,4 @@
-/* GET /api/edge:
+/* GET /api/edge, with samples=N and healed=N only what came after those numbers; with recent=1 the last two samples:
  *
  *   {"edge":…,"id":…,"version":…,"store":"redis"|"memory","started_ms":…,"now_ms":…,"allow_changes":bool,
  *    "readiness":{…as /readyz…},"workers":[{"worker":…,"silent_ms":…}…],"counts":{"connections":…,…},
@@ -12,7 +12,10 @@
 
 #include <string.h>
 
-enum { APPS_MAX = 500 };
+enum {
+    APPS_MAX = 500,
+    RECENT_SAMPLES = 2, /* for a rate */
+};
 
 static void add_text(struct buffer *json, const char *text)
 {
@@ -79,9 +82,13 @@ static void write_head(const struct console *console, struct buffer *json)
 void console_overview(struct console *console, const struct http_request *request)
 {
     struct buffer json = {0};
-    uint64_t samples, healed;
-    if (!console_number(request, "samples", 0, &samples) || !console_number(request, "healed", 0, &healed))
+    uint64_t samples, healed, recent;
+    if (!console_number(request, "samples", 0, &samples) || !console_number(request, "healed", 0, &healed) ||
+        !console_number(request, "recent", 0, &recent))
         return;
+    uint64_t last = samples_last(console->samples);
+    if (recent)
+        samples = last > RECENT_SAMPLES ? last - RECENT_SAMPLES : 0;
     write_head(console, &json);
     write_workers(&console->sources, &json);
     write_peers(console->sources.config, &json);

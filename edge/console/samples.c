@@ -87,6 +87,11 @@ void samples_free(struct samples *samples)
     free(samples);
 }
 
+uint64_t samples_last(const struct samples *samples)
+{
+    return samples->count;
+}
+
 static void write_row(const struct sample *sample, struct buffer *json)
 {
     buffer_printf(json, "[%jd", (intmax_t)sample->wall_ms);

@@ -17,6 +17,9 @@ struct samples *samples_new(
     struct wheel *wheel, struct metrics *const *workers, size_t worker_count, struct metrics *node);
 void samples_free(struct samples *samples);
 
+/* How many were taken so far: the number of the last. */
+uint64_t samples_last(const struct samples *samples);
+
 /* {"every_ms":2000,"next":…,"names":["connections",…],"rows":[[time_ms,…],…]}: those after that number, oldest first, each
  * with its time since 1970 and one number a name, counted since the start or, of gauges, as it was. */
 void samples_write(const struct samples *samples, uint64_t after, struct buffer *json);

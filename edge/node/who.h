@@ -34,7 +34,7 @@ struct who {
     struct sockets_asked asked[]; /* one a worker */
 };
 
-/* {"app":…,"channel":…,"kind":…,"edge":…,"store":"redis"|"memory","known":bool,"partition":…|null,"shard":…|null,
+/* {"id":…,"app":…,"channel":…,"kind":…,"edge":…,"store":"redis"|"memory","known":bool,"partition":…|null,"shard":…|null,
  *  "users_total":…,
  *  "users":[{"id":…,"info":"JSON text"|null,
  *            "held_by":[{"edge":…,"owner":…,"lease_ms":…,"here":bool}…],
@@ -42,6 +42,6 @@ struct who {
  *  "edges":[{"edge":…,"owner":…|null,"lease_ms":…|null,"here":bool,"users":…,"more":…,"last_write":…}…],
  *  "here":{"subscriptions":…,"sockets":[… those that are no members]},
  *  "hold":null|{"owner":…,"write":…,"settled":bool,"fresh_ago_ms":…}}
- * held_by: with known false, what this edge knows: itself, and {"edge":null,…} for others. hold: with a user, what this
+ * id: of the process, as in /api/edge. held_by: with known false, what this edge knows: itself, and {"edge":null,…} for others. hold: with a user, what this
  * edge has written of him itself. sockets are those of this edge; times are since 1970. */
 void who_write(struct node *node, const struct who *who, struct buffer *json);

@@ -172,7 +172,7 @@ static void write_hold(struct node *node, const struct who *who, struct buffer *
 static void write_head(struct node *node, const struct who *who, struct buffer *json)
 {
     const struct insight *insight = who->insight;
-    buffer_add_string(json, "{\"app\":");
+    buffer_printf(json, "{\"id\":\"%016jx\",\"app\":", (uintmax_t)node->incarnation);
     insight_add_text(json, insight->app_id);
     buffer_add_string(json, ",\"channel\":");
     insight_add_text(json, insight->channel);

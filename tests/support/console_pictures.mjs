@@ -1,6 +1,6 @@
 /* Takes the pictures of the console for the README, of a real fleet with people on it:
  *
- *   ROLLCALL_BIN=build/release/rollcall node tests/support/console_pictures.mjs edge/page/console/pictures
+ *   ROLLCALL_BIN=build/release/rollcall node tests/support/console_pictures.mjs FOLDER
  *
  * They are what the page shows, not what it should: a fleet of three edges, one of which is killed, and a Redis that is
  * emptied. They lie beside the page, so that who changes one sees the other. */
@@ -12,7 +12,7 @@ import { backEnd, connectPusher, disconnect, subscribe } from './clients.mjs';
 import { goTo, openConsole, reads, startWatchedFleet } from './console.mjs';
 import { until } from './wait.mjs';
 
-const [folder = 'pictures', seconds = '45'] = process.argv.slice(2);
+const [folder = 'pictures', seconds = '75'] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 
 const names = ['Ada', 'Bert', 'Cora', 'Dan', 'Emmy', 'Fritz', 'Grace', 'Hugo', 'Ida', 'Jan', 'Kurt', 'Lena', 'Max', 'Nora'];
@@ -49,15 +49,15 @@ async function live() {
 const life = live();
 
 const browser = await startBrowser();
-const context = await browser.newContext({ viewport: { width: 1100, height: 760 } });
-const dark = await browser.newContext({ viewport: { width: 1100, height: 760 }, colorScheme: 'dark' });
-const phone = await browser.newContext({ viewport: { width: 360, height: 740 }, colorScheme: 'dark', deviceScaleFactor: 2 });
+const context = await browser.newContext({ viewport: { width: 1000, height: 800 } });
+const dark = await browser.newContext({ viewport: { width: 1000, height: 800 }, colorScheme: 'dark' });
+const phone = await browser.newContext({ viewport: { width: 360, height: 740 }, colorScheme: 'dark', deviceScaleFactor: 1.5 });
 const picture = (tab, name, options = {}) => tab.screenshot({ path: join(folder, `${name}.png`), ...options });
 const tabs = [await openConsole(context, edges[0]), await openConsole(dark, edges[0], '#/events'), await openConsole(phone, edges[0])];
 
 await sleep(Math.max(0, until_ms - Date.now() - 3000));
-await picture(tabs[0], 'fleet');
-await picture(tabs[1], 'events');
+await picture(tabs[0], 'fleet', { fullPage: true });
+await picture(tabs[1], 'events', { fullPage: true });
 await picture(tabs[2], 'phone');
 const guests = await life;
 
@@ -65,7 +65,9 @@ await goTo(tabs[0], `#/channels/${app.id}/presence-lobby`);
 await reads(tabs[0], '#roster', /Ada/);
 await tabs[0].click('#roster tr:has-text("Ada") summary');
 await reads(tabs[0], '#roster', /last write/);
-await picture(tabs[0], 'channel', { fullPage: true });
+await tabs[0].locator('#roster-title').scrollIntoViewIfNeeded();
+await tabs[0].evaluate(() => scrollTo(0, document.querySelector('#roster-title').offsetTop - 20));
+await picture(tabs[0], 'channel');
 await goTo(tabs[2], `#/channels/${app.id}/presence-lobby`);
 await reads(tabs[2], '#roster', /Ada/);
 await picture(tabs[2], 'phone-channel', { fullPage: true });

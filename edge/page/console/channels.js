@@ -147,8 +147,10 @@ const rosterColumns = [
         say(td.lastChild, name);
     } },
     { label: "Held by", cell: (td, user) => {
-        fill(td, user.held_by.length ? user.held_by : [{ edge: "nobody any more", owner: "none", lease_ms: null }], (edge) => `${edge.edge}/${edge.owner}`,
-            () => h("span", { className: "chip" }), (made, edge) => {
+        if (!td.firstChild)
+            td.append(h("ul", { className: "chips" }));
+        fill(td.firstChild, user.held_by.length ? user.held_by : [{ edge: "nobody any more", owner: "none", lease_ms: null }], (edge) => `${edge.edge}/${edge.owner}`,
+            () => h("li", { className: "chip" }), (made, edge) => {
                 made.className = `chip${edge.here ? " here" : ""}${edge.lease_ms !== null && edge.lease_ms <= 0 ? " out" : ""}`;
                 say(made, holder(edge));
             });

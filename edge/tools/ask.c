@@ -1,0 +1,211 @@
+#include "edge/tools/ask.h"
+
+#include "edge/base/buffer.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONNECT_MS = 2000, ANSWER_MS = 6000, ANSWER_MAX_BYTES = 64 << 20 };
+
+struct exchange {
+    CURL *easy;
+    struct buffer body;
+    char words[CURL_ERROR_SIZE];
+    char *url;
+};
+
+static void must(bool good)
+{
+    if (!good)
+        abort(); /* out of memory */
+}
+
+/* ---- which edges ---- */
+
+static void print_own(const struct config *config, char *text, size_t bytes)
+{
+    const char *address = config->edge.admin.address;
+    text[0] = '\0';
+    if (config->edge.admin.enabled && config->edge.admin.port)
+        snprintf(text, bytes, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
+            (unsigned)config->edge.admin.port);
+}
+
+void tool_edges_init(struct tool_edges *edges, const struct tool_call *call)
+{
+    const struct config *config = call->config;
+    edges->count = 0;
+    edges->where = calloc(call->edge_count + config->edge.admin.peer_count + 1, sizeof(*edges->where));
+    must(edges->where);
+    print_own(config, edges->own, sizeof(edges->own));
+    for (size_t i = 0; i < call->edge_count; i++)
+        edges->where[edges->count++] = call->edges[i];
+    if (call->edge_count)
+        return;
+    if (edges->own[0])
+        edges->where[edges->count++] = edges->own;
+    for (size_t i = 0; i < config->edge.admin.peer_count; i++)
+        if (strcmp(config->edge.admin.peers[i], edges->own) != 0)
+            edges->where[edges->count++] = config->edge.admin.peers[i];
+}
+
+void tool_edges_deinit(struct tool_edges *edges)
+{
+    free(edges->where);
+}
+
+/* ---- asking ---- */
+
+static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
+{
+    struct exchange *exchange = context;
+    size_t length = size * count;
+    if (length > ANSWER_MAX_BYTES - exchange->body.length)
+        return 0;
+    buffer_add(&exchange->body, bytes, length);
+    return length;
+}
+
+static void begin(
+    struct exchange *exchange, const char *where, const char *path, const struct curl_slist *headers)
+{
+    must(asprintf(&exchange->url, "http://%s%s", where, path) > 0);
+    exchange->easy = curl_easy_init();
+    must(exchange->easy);
+    CURL *easy = exchange->easy;
+    must(curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)ANSWER_MS) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) == CURLE_OK);
+    must(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->words) == CURLE_OK);
+}
+
+static void perform_all(CURLM *multi)
+{
+    int running = 1;
+    while (running > 0 && curl_multi_perform(multi, &running) == CURLM_OK)
+        if (running > 0)
+            curl_multi_poll(multi, NULL, 0, 1000, NULL);
+}
+
+static void judge(struct exchange *exchange, struct edge_answer *answer)
+{
+    long status = 0;
+    json_error_t error;
+    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+    json_t *json =
+        exchange->body.length ? json_loadb(exchange->body.bytes, exchange->body.length, 0, &error) : NULL;
+    const char *said = json_string_value(json_object_get(json, "error"));
+    if (status == 200 && json_is_object(json))
+        answer->json = json_incref(json);
+    else if (status == 401)
+        snprintf(answer->problem, sizeof(answer->problem),
+            "it has another edge.admin.token than this configuration");
+    else if (said)
+        snprintf(answer->problem, sizeof(answer->problem), "%.500s", said);
+    else if (status)
+        snprintf(answer->problem, sizeof(answer->problem), "it is no admin listener of this release (%ld)",
+            status);
+    else
+        snprintf(answer->problem, sizeof(answer->problem), "%.500s",
+            exchange->words[0] ? exchange->words : "it does not answer");
+    json_decref(json);
+}
+
+/* One configuration for all edges names each of them among its own peers. */
+static void drop_repeated(struct edge_answer *answers, size_t at)
+{
+    const char *id = json_string_value(json_object_get(answers[at].json, "id"));
+    for (size_t i = 0; id && i < at; i++) {
+        const char *other = json_string_value(json_object_get(answers[i].json, "id"));
+        if (!other || strcmp(id, other) != 0)
+            continue;
+        json_decref(answers[at].json);
+        answers[at].json = NULL;
+        return;
+    }
+}
+
+static struct curl_slist *say_token(const char *token)
+{
+    char *line;
+    must(asprintf(&line, "Authorization: Bearer %s", token) > 0);
+    struct curl_slist *headers = curl_slist_append(NULL, line);
+    must(headers);
+    free(line);
+    return headers;
+}
+
+size_t edges_ask(const struct tool_call *call, const struct tool_edges *edges, const char *path,
+    struct edge_answer *answers)
+{
+    struct curl_slist *headers = say_token(call->config->edge.admin.token);
+    struct exchange *exchanges = calloc(edges->count + 1, sizeof(*exchanges));
+    CURLM *multi = curl_multi_init();
+    size_t answered = 0;
+    must(exchanges && multi);
+    for (size_t i = 0; i < edges->count; i++) {
+        begin(&exchanges[i], edges->where[i], path, headers);
+        must(curl_multi_add_handle(multi, exchanges[i].easy) == CURLM_OK);
+    }
+    perform_all(multi);
+    for (size_t i = 0; i < edges->count; i++) {
+        answers[i] = (struct edge_answer){.where = edges->where[i]};
+        judge(&exchanges[i], &answers[i]);
+        drop_repeated(answers, i);
+        answered += answers[i].json != NULL;
+        curl_multi_remove_handle(multi, exchanges[i].easy);
+        curl_easy_cleanup(exchanges[i].easy);
+        buffer_deinit(&exchanges[i].body);
+        free(exchanges[i].url);
+    }
+    curl_multi_cleanup(multi);
+    curl_slist_free_all(headers);
+    free(exchanges);
+    return answered;
+}
+
+void edge_answers_deinit(struct edge_answer *answers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        json_decref(answers[i].json);
+}
+
+void edge_answers_complain(const struct edge_answer *answers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (answers[i].problem[0])
+            fprintf(stderr, "rollcall: edge %s was not asked: %s\n", answers[i].where, answers[i].problem);
+    if (count == 0)
+        fputs("rollcall: edge.admin is off, or on a port that is not known before it runs; name one with "
+              "--edge "
+              "HOST:PORT\n",
+            stderr);
+}
+
+char *parameter_new(const char *name, const char *value)
+{
+    char *escaped = curl_easy_escape(NULL, value, 0), *text = NULL;
+    must(escaped && asprintf(&text, "&%s=%s", name, escaped) > 0);
+    curl_free(escaped);
+    return text;
+}
+
+const char *tool_app(const struct tool_call *call)
+{
+    const struct config *config = call->config;
+    if (call->app)
+        return call->app;
+    if (config->app_count == 1)
+        return config->apps[0].id;
+    fprintf(stderr, "rollcall: --app ID is missing: the configuration has %zu apps%s\n", config->app_count,
+        config->app_count ? "" : "; without any nobody can connect");
+    return NULL;
+}
