@@ -24,15 +24,15 @@ static struct {
     struct home *homes;
     uint64_t sent_ns[REMEMBERED];
     uint32_t published;
+    uint64_t longest_away_ns;
+    struct histogram latency;
 } always;
 
 /* The present job; there is one at a time. */
 static struct {
     uint64_t begun_ns, until_ns, rate, bytes, asked;
-    uint64_t longest_away_ns;
     uint32_t away, cursor;
     bool settle;
-    struct histogram latency;
 } now;
 
 /* ---- those who stay ---- */
@@ -53,6 +53,17 @@ static void come_back(struct driver *driver, struct client *client)
         client_open(driver, client);
 }
 
+static void note_return(struct home *home)
+{
+    if (home->left_ns == 0)
+        return;
+    uint64_t away_ns = clock_ns() - home->left_ns;
+    if (away_ns > always.longest_away_ns)
+        always.longest_away_ns = away_ns;
+    home->left_ns = 0;
+    now.away--;
+}
+
 static void begin(struct driver *driver, const struct command *command)
 {
     memset(&now, 0, sizeof now);
@@ -61,6 +72,10 @@ static void begin(struct driver *driver, const struct command *command)
     now.rate = command_number(command, "rate", 20);
     now.bytes = command_number(command, "bytes", 100);
     now.settle = command_number(command, "settle", 0);
+    if (command_number(command, "fresh", 0)) {
+        always.longest_away_ns = 0;
+        memset(&always.latency, 0, sizeof always.latency);
+    }
     if (!always.homes)
         always.homes = calloc(driver->client_count, sizeof *always.homes);
     if (!always.homes)
@@ -68,13 +83,15 @@ static void begin(struct driver *driver, const struct command *command)
     for (uint32_t i = 0; i < driver->client_count; i++) {
         struct client *client = &driver->clients[i];
         struct home *home = &always.homes[i];
-        if (client->state == CLIENT_SUBSCRIBED)
-            message_format(home->channel, sizeof home->channel, "%s", client->channel);
         now.away += home->left_ns != 0;
-        if (home->channel[0] && client->state == CLIENT_FREE) /* he left between two jobs */
+        if (client->state == CLIENT_SUBSCRIBED) { /* perhaps only just, between two jobs */
+            message_format(home->channel, sizeof home->channel, "%s", client->channel);
+            note_return(home);
+        } else if (home->channel[0] && client->state == CLIENT_FREE) { /* he left between two jobs */
             come_back(driver, client);
-        else if (home->channel[0] && client->state == CLIENT_OPEN)
+        } else if (home->channel[0] && client->state == CLIENT_OPEN) {
             client_subscribe(driver, client, home->channel, INFO_BYTES);
+        }
     }
 }
 
@@ -91,14 +108,7 @@ static void on_open(struct driver *driver, struct client *client)
 
 static void on_subscribed(struct driver *driver, struct client *client)
 {
-    struct home *home = home_of(driver, client);
-    if (home->left_ns == 0)
-        return;
-    uint64_t away_ns = clock_ns() - home->left_ns;
-    if (away_ns > now.longest_away_ns)
-        now.longest_away_ns = away_ns;
-    home->left_ns = 0;
-    now.away--;
+    note_return(home_of(driver, client));
 }
 
 /* ---- what is published ---- */
@@ -142,7 +152,7 @@ static void on_event(struct driver *driver, struct client *client, const char *t
         driver_note(driver, "client %u: an event that nobody has published", client->number);
         return;
     }
-    histogram_add(&now.latency, clock_ns() - always.sent_ns[number]);
+    histogram_add(&always.latency, clock_ns() - always.sent_ns[number]);
 }
 
 static bool advance(struct driver *driver, uint64_t now_ns, uint64_t *wait_ns)
@@ -157,8 +167,8 @@ static bool advance(struct driver *driver, uint64_t now_ns, uint64_t *wait_ns)
 static void answer(struct driver *driver)
 {
     (void)driver;
-    printf(",\"away\":%u,\"away_ms\":%.1f", now.away, (double)now.longest_away_ns / MILLISECOND_NS);
-    answer_latency(&now.latency);
+    printf(",\"away\":%u,\"away_ms\":%.1f", now.away, (double)always.longest_away_ns / MILLISECOND_NS);
+    answer_latency(&always.latency);
 }
 
 const struct job job_reside = {

@@ -48,11 +48,11 @@ extern const struct job job_churn;
  * that have been served. Done when all have left. */
 extern const struct job job_knock;
 
-/* ms= rate= bytes= settle=
+/* ms= rate= bytes= settle= fresh=
  * Subscribed clients stay where they are: whoever is sent away comes back at once, and to his channel. `rate` events a
  * second are published to their channels meanwhile; the answer has the latency of each delivery, and in `away_ms` the
  * longest that anyone has waited from his end to his subscription. settle=1: done only when all are back. Can be given again
- * and again: who has a channel keeps it between the jobs. */
+ * and again: who has a channel keeps it between the jobs, and both figures are those since fresh=1 was given. */
 extern const struct job job_reside;
 
 /* Who is subscribed to what. */
