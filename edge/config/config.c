@@ -30,6 +30,7 @@ static void free_config(struct config *config)
     config_release_tls(config);
     for (size_t i = 0; i < config->app_count; i++)
         let_counters_go(config->apps[i].counters);
+    free(config->edge.trusted_networks);
     config_release(config_table, config);
     free(config->warnings);
     free(config);

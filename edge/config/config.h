@@ -39,6 +39,13 @@ struct config_listen {
     } tls;
 };
 
+/* The addresses whose first `bits` are those of `bytes`; AF_UNIX: all of unix sockets. */
+struct config_network {
+    uint8_t family; /* AF_INET, AF_INET6 or AF_UNIX */
+    uint8_t bits;
+    unsigned char bytes[16]; /* in network order */
+};
+
 struct config_limits { /* 0 is unlimited */
     uint32_t connections;
     uint32_t presence_members;
@@ -144,8 +151,11 @@ struct config {
         uint32_t workers; /* how many to start; a 0 in the file has become the number of cores */
         struct config_listen *listen;
         size_t listen_count;
-        char *path_prefix;   /* "" or "/something", in front of /app and /apps */
-        char *fallback_host; /* told to clients of the HTTP fallback; "": none */
+        char **trusted_proxies; /* whose X-Forwarded-For is believed */
+        size_t trusted_proxy_count;
+        struct config_network *trusted_networks; /* the same, read */
+        char *path_prefix;                       /* "" or "/something", in front of /app and /apps */
+        char *fallback_host;                     /* told to clients of the HTTP fallback; "": none */
         struct {
             char *address;
             uint16_t port;
@@ -270,6 +280,9 @@ const char *config_webhook_event_name(enum config_webhook_event event);
 /* Whether a page of that origin (the value of the header Origin; NULL: there was none, so it is no browser)
  * may use the app. Any thread. */
 bool config_origin_allowed(const struct app *app, const char *origin, size_t length);
+
+/* Whether an address (4 or 16 bytes in network order; of AF_UNIX none) is in the network. Any thread. */
+bool config_network_has(const struct config_network *network, int family, const unsigned char *bytes);
 
 /* Where a Redis or a Sentinel listens. */
 struct config_endpoint {

@@ -101,7 +101,7 @@ static uint32_t balancer_wait_ms(const struct config *config)
     for (size_t i = 0; i < config->edge.listen_count; i++)
         if (config->edge.listen[i].proxy_protocol)
             return BALANCER_WAIT_MS;
-    return 0;
+    return config->edge.trusted_proxy_count > 0 ? BALANCER_WAIT_MS : 0;
 }
 
 static void take_host_name(char **name)
@@ -149,6 +149,7 @@ void config_complete(struct config_reading *reading, struct config *config)
         take_host_name(&config->edge.name);
     if (config->edge.workers == 0)
         config->edge.workers = (uint32_t)at_most(count_cores(), 256);
+    config_complete_networks(config);
     reading->follows.balancer_wait = config->edge.balancer_wait_ms == 0;
     reading->follows.connections = config->edge.connections == 0;
     config_complete_kept(reading, config);

@@ -96,6 +96,9 @@ static const struct config_key admin_peer = {.type = CONFIG_TEXT,
     .check = config_check_host_and_port,
     .sentence = "host:port or [IPv6]:port."};
 
+static const struct config_key network = {
+    .type = CONFIG_TEXT, .bytes = sizeof(char *), .min = 1, .max = 64, .check = config_check_network};
+
 static const struct config_key admin_keys[] = {
     {.name = "enabled",
         .type = CONFIG_BOOL,
@@ -173,6 +176,16 @@ static const struct config_key edge_keys[] = {
         .keys = listen_keys,
         .restart = true,
         .sentence = "Where clients and back ends connect."},
+    {.name = "trusted_proxies",
+        .type = CONFIG_LIST,
+        ITEMS(struct config, edge.trusted_proxies, edge.trusted_proxy_count, char *),
+        .max = 64,
+        .item = &network,
+        .sentence =
+            "Balancers whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks like "
+            "10.0.0.0/8, or unix for all who come by unix sockets. The client is the right-most address that "
+            "is "
+            "none of these. With proxy_protocol they apply to the address of the PROXY header."},
     {.name = "path_prefix",
         .type = CONFIG_TEXT,
         EDGE(path_prefix),
@@ -295,16 +308,16 @@ static const struct config_key edge_keys[] = {
         EDGE(connections_per_address),
         .max = UINT32_MAX,
         .zero = "unlimited",
-        .sentence =
-            "Connections from one address, per worker. Behind a balancer only with proxy_protocol: otherwise "
-            "it is one address for all."},
+        .sentence = "Connections from one address. Behind a balancer only with proxy_protocol or "
+                    "trusted_proxies: otherwise "
+                    "it is one address for all."},
     {.name = "accepts_per_address_per_second",
         .type = CONFIG_NUMBER,
         EDGE(accepts_per_address_per_second),
         .unit = "a second",
         .max = RATE_MAX,
         .zero = "unlimited",
-        .sentence = "New connections from one address, per worker."},
+        .sentence = "New connections from one address."},
     {.name = "outbox_bytes",
         .type = CONFIG_NUMBER,
         EDGE(outbox_bytes),
@@ -345,7 +358,7 @@ static const struct config_key edge_keys[] = {
         .unit = "ms",
         .min = 1,
         .max = 10 * MINUTES,
-        .zero = "2000 where a listener has proxy_protocol, otherwise none",
+        .zero = "2000 with proxy_protocol or trusted_proxies, otherwise none",
         .sentence =
             "On SIGTERM /readyz says 503 for so long before anything else happens: the balancer's health "
             "check "

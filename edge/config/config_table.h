@@ -217,6 +217,7 @@ bool config_is_unix(const char *address);
 
 /* The texts that `check` of the table's keys refuses; "must be …" or NULL. */
 const char *config_check_address(const char *value);
+const char *config_check_network(const char *value);
 const char *config_check_listen_address(const char *value);
 const char *config_check_socket_path(const char *value);
 const char *config_check_path_prefix(const char *value);
@@ -239,3 +240,8 @@ const char *config_check_header_value(const char *value);
 /* Fills in the `wants` of an app's webhooks. */
 struct app;
 void config_complete_webhooks(struct app *app);
+
+/* Reads the networks. False: it is none. */
+struct config_network;
+bool config_network_read(const char *text, struct config_network *network);
+void config_complete_networks(struct config *config);

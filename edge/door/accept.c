@@ -2,6 +2,7 @@
 #include "edge/base/container.h"
 #include "edge/base/log.h"
 #include "edge/door/door_internal.h"
+#include "edge/door/forwarded.h"
 #include "edge/door/http_connection.h"
 
 #include <errno.h>
@@ -72,7 +73,16 @@ static void shed_and_pause(struct door *door, struct door_listener *listener, in
     wheel_set(door->wheel, &door->accept_pause, now_ms + PAUSE_MS);
 }
 
+/* A proxy's connection has no seat: each of its requests is someone else's. */
 bool door_seat_refused(struct door *door, const struct address *address, struct door_seat **seat)
+{
+    *seat = NULL;
+    if (forwarded_is_trusted(door->config, address))
+        return false;
+    return door_seat_refused_client(door, address, seat);
+}
+
+bool door_seat_refused_client(struct door *door, const struct address *address, struct door_seat **seat)
 {
     if (door_seat_take(address, door->config, door_now_ms(door), seat))
         return false;

@@ -92,13 +92,32 @@ static struct door_seat *find(const unsigned char key[9], uint64_t now_ms)
     return found;
 }
 
+static bool has_seat(const struct address *address, const struct config *config)
+{
+    return (config->edge.connections_per_address || config->edge.accepts_per_address_per_second) &&
+           (address->family == AF_INET || address->family == AF_INET6);
+}
+
+struct door_seat *door_seat_visit(const struct address *address, const struct config *config, uint64_t now_ms)
+{
+    unsigned char key[9];
+    if (!has_seat(address, config))
+        return NULL;
+    make_key(address, key);
+    pthread_mutex_lock(&lock);
+    struct door_seat *found = find(key, now_ms);
+    found->connections++;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
 bool door_seat_take(
     const struct address *address, const struct config *config, uint64_t now_ms, struct door_seat **seat)
 {
     uint32_t limit = config->edge.connections_per_address;
     uint32_t per_second = config->edge.accepts_per_address_per_second;
     *seat = NULL;
-    if ((limit == 0 && per_second == 0) || (address->family != AF_INET && address->family != AF_INET6))
+    if (!has_seat(address, config))
         return true;
     unsigned char key[9];
     make_key(address, key);

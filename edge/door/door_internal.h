@@ -66,5 +66,8 @@ void door_handle_closed(struct door *door);
 void door_accept_init(struct door *door);
 void door_accept_close(struct door *door);
 
-/* True for a limit per address. *seat as in door_seat_take(). */
+/* True for a limit per address. *seat as in door_seat_take(); NULL for a trusted proxy, whose connection is for many. */
 bool door_seat_refused(struct door *door, const struct address *address, struct door_seat **seat);
+
+/* The same of one client, whoever he is. */
+bool door_seat_refused_client(struct door *door, const struct address *address, struct door_seat **seat);

@@ -1,5 +1,6 @@
 /* From bytes to handlers: what a connection makes of its input. */
 #include "edge/base/log.h"
+#include "edge/door/forwarded.h"
 #include "edge/door/http_connection.h"
 #include "edge/door/proxy_protocol.h"
 
@@ -27,11 +28,14 @@ struct arrival {
     const struct http_head *head;
     struct http_text head_text; /* which the request points into */
     struct http_text rest;      /* what was read behind it */
+    struct address client;
+    bool is_proxied; /* he is another one than the peer */
 };
 
 static void hand_over(struct http_connection *c, struct http_request *request)
 {
     struct door *door = c->door;
+    struct door_seat *seat = request->seat;
     int fd = c->fd;
     request->tls = c->tls;
     http_connection_detach(c);
@@ -39,15 +43,15 @@ static void hand_over(struct http_connection *c, struct http_request *request)
     c->tls = NULL;
     request->exchange = NULL;
     door->handlers.upgrade(door->context, fd, request);
-    door_seat_leave(c->seat);
+    door_seat_leave(seat);
 }
 
 /* True if the request was an upgrade, good or bad. */
-static bool try_upgrade(
-    struct http_connection *c, struct http_request *request, const struct http_head *head, size_t rest)
+static bool try_upgrade(struct http_connection *c, const struct arrival *arrival)
 {
+    struct http_request *request = arrival->request;
     struct http_refusal refusal;
-    switch (http_upgrade_check(request, head, &refusal)) {
+    switch (http_upgrade_check(request, arrival->head, &refusal)) {
     case HTTP_UPGRADE_NONE:
         return false;
     case HTTP_UPGRADE_REFUSED:
@@ -58,8 +62,10 @@ static bool try_upgrade(
     }
     if (!c->door->handlers.upgrade)
         refuse(c, 400, "no WebSocket is spoken at this address");
-    else if (rest > 0)
+    else if (arrival->rest.length > 0)
         refuse(c, 400, "a client must wait for the answer to its upgrade before it sends more");
+    else if (arrival->is_proxied && door_seat_refused_client(c->door, &arrival->client, &request->seat))
+        refuse(c, 429, "your address has as many connections as it may, or opens them too quickly");
     else
         hand_over(c, request);
     return true;
@@ -125,27 +131,44 @@ static bool try_move(struct http_connection *c, const struct arrival *arrival)
     return home != NULL;
 }
 
-static void dispatch(struct http_connection *c, const struct arrival *arrival)
+static void identify(struct http_connection *c, struct arrival *arrival)
+{
+    struct http_request *request = arrival->request;
+    arrival->is_proxied = forwarded_is_trusted(c->door->config, &c->peer);
+    arrival->client = forwarded_client(c->door->config, request, &c->peer);
+    request->tls = NULL;
+    request->secure = arrival->client.secure;
+    request->seat = c->seat;
+    address_print(&arrival->client, request->peer);
+}
+
+static void handle(struct http_connection *c, const struct arrival *arrival)
 {
     struct http_request *request = arrival->request;
     struct door *door = c->door;
-    c->has_asked = true;
-    request->exchange = &c->exchange;
-    request->tls = NULL;
-    request->secure = c->peer.secure;
-    request->seat = c->seat;
-    address_print(&c->peer, request->peer);
-    split_target(request, arrival->head->target);
-    wheel_cancel(&c->deadline);
-    bool is_ours = take_prefix_off(door, request);
-    if (is_ours && (try_upgrade(c, request, arrival->head, arrival->rest.length) || try_move(c, arrival)))
-        return;
+    struct door_seat *visited = NULL;
     c->state = HTTP_ANSWER_DUE;
-    if (is_ours)
-        door->handlers.request(door->context, request);
-    else
+    if (arrival->is_proxied)
+        request->seat = visited = door_seat_visit(&arrival->client, door->config, door_now_ms(door));
+    door->handlers.request(door->context, request);
+    door_seat_leave(visited);
+}
+
+static void dispatch(struct http_connection *c, struct arrival *arrival)
+{
+    struct door *door = c->door;
+    c->has_asked = true;
+    arrival->request->exchange = &c->exchange;
+    identify(c, arrival);
+    split_target(arrival->request, arrival->head->target);
+    wheel_cancel(&c->deadline);
+    if (!take_prefix_off(door, arrival->request)) {
+        c->state = HTTP_ANSWER_DUE;
         http_answer_error(
             &c->exchange, 404, NULL, "paths begin with %s here", door->config->edge.path_prefix);
+    } else if (!try_upgrade(c, arrival) && !try_move(c, arrival)) {
+        handle(c, arrival);
+    }
 }
 
 /* ---- reading ---- */
@@ -262,7 +285,9 @@ static bool read_head(struct http_connection *c, struct http_input *in)
     request.body_bytes = head.content_length;
     struct http_text head_text = {in->bytes, head_bytes};
     take(in, head_bytes + request.body_bytes);
-    dispatch(c, &(struct arrival){&request, &head, head_text, {in->bytes, in->length}});
+    dispatch(
+        c, &(struct arrival){
+               .request = &request, .head = &head, .head_text = head_text, .rest = {in->bytes, in->length}});
     return true;
 }
 
@@ -278,7 +303,10 @@ static void finish_body(struct http_connection *c, struct http_text rest)
         request.body = body.bytes ? body.bytes : "";
         request.body_bytes = body.length;
         remember(c, &head);
-        dispatch(c, &(struct arrival){&request, &head, {head_text.bytes, head_text.length}, rest});
+        dispatch(c, &(struct arrival){.request = &request,
+                        .head = &head,
+                        .head_text = {head_text.bytes, head_text.length},
+                        .rest = rest});
     } else {
         refuse_malformed(c, &refusal); /* it was good before; but never go on with half a request */
     }

@@ -5,7 +5,7 @@ import https from 'node:https';
 import test, { after } from 'node:test';
 import Pusher from 'pusher-js';
 import PusherServer from 'pusher';
-import { startHaproxy } from '../support/balancer.mjs';
+import { startHaproxy, startNginx } from '../support/balancer.mjs';
 import { authorize, connectPusher, disconnect, event, pusherOptions, subscribe } from '../support/clients.mjs';
 import { FallbackSession } from '../support/fallback.mjs';
 import { openWebSocket, sign } from '../support/raw.mjs';
@@ -13,7 +13,9 @@ import { app, startServer } from '../support/server.mjs';
 import { until, within } from '../support/wait.mjs';
 
 const LIMIT = 40; /* connections an edge takes */
-const settings = (listen) => ({ edge: { workers: 1, listen: [{ address: '127.0.0.1', port: 0, ...listen }], connections: LIMIT, drain_ms: 500 }, apps: [app] });
+const settings = ({ listen, edge }) => ({
+    edge: { workers: 1, listen: [{ address: '127.0.0.1', port: 0, ...listen }], connections: LIMIT, drain_ms: 500, ...edge }, apps: [app],
+});
 
 /* Two edges that start anew at their old addresses. */
 async function startEdges(changes) {
@@ -39,8 +41,8 @@ function askWithWrongClock(at, localAddress) {
     }), 'an answer through the balancer');
 }
 
-async function testAll(name, start, listen) {
-    const fleet = await startEdges(settings(listen));
+async function testAll(name, start, changes) {
+    const fleet = await startEdges(settings(changes));
     const balancer = await start(fleet.edges);
     const at = balancer.secure;
     const connect = (options) => connectPusher(at, { ...options, options: at.options });
@@ -100,19 +102,20 @@ async function testAll(name, start, listen) {
             await fleet.restart(i);
             await balancer.hasBack(i, before);
         }
-        await until(() => clients.every((client) => client.connection.state === 'connected'), 'all to be back');
-        publishing = false;
+        await until(() => clients.every((client) => client.connection.state === 'connected'), 'all to be back').finally(() => {
+            publishing = false;
+            clients.forEach(disconnect);
+        });
         await publisher;
         assert.deepEqual(problems, []);
         assert.ok(sentAway >= 12, `${sentAway} were sent away`);
         assert.ok(published > 20, `${published} were published`);
-        clients.forEach(disconnect);
     });
 
-    return { fleet, balancer, at };
+    return { fleet, balancer };
 }
 
-const { fleet, balancer, at } = await testAll('HAProxy', startHaproxy, { proxy_protocol: true });
+const { fleet, balancer } = await testAll('HAProxy', startHaproxy, { listen: { proxy_protocol: true } });
 
 test('HAProxy: when all edges are full, clients are told so in their own words', async () => {
     const clients = await Promise.all(Array.from({ length: 2 * LIMIT }, () => openWebSocket(balancer.plain)));
@@ -121,7 +124,30 @@ test('HAProxy: when all edges are full, clients are told so in their own words',
     clients.forEach((client) => client.destroy());
 });
 
+test('HAProxy: what comes without TLS is sent to TLS', async () => {
+    const strict = await startHaproxy(fleet.edges, { redirect: true });
+    const answer = await fetch(`http://127.0.0.1:${strict.plain.port}/apps/7/channels`, { redirect: 'manual' });
+    assert.equal(answer.status, 308);
+    assert.equal(new URL(answer.headers.get('location')).protocol, 'https:');
+    await strict.stop();
+});
+
 test('HAProxy and its edges end', async () => {
     await fleet.stop();
     await balancer.stop();
+});
+
+const nginx = await testAll('nginx', startNginx, { edge: { trusted_proxies: ['127.0.0.1'], balancer_wait_ms: 1 } });
+
+test('nginx: what comes without TLS is sent to TLS', async () => {
+    const strict = await startNginx(nginx.fleet.edges, { redirect: true });
+    const answer = await fetch(`http://127.0.0.1:${strict.plain.port}/apps/7/channels`, { redirect: 'manual' });
+    assert.equal(answer.status, 308);
+    assert.equal(new URL(answer.headers.get('location')).protocol, 'https:');
+    await strict.stop();
+});
+
+test('nginx and its edges end', async () => {
+    await nginx.fleet.stop();
+    await nginx.balancer.stop();
 });

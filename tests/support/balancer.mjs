@@ -96,3 +96,25 @@ export async function startHaproxy(edges, { redirect = false, app } = {}) {
     await balancer.start('haproxy', ['-db', '-f', path]);
     return balancer;
 }
+
+export async function startNginx(edges, { redirect = false, app } = {}) {
+    const balancer = new Balancer('nginx', edges, app);
+    const [plain, secure] = await freePorts(2);
+    for (const name of ['server.pem', 'server.key'])
+        writeFileSync(join(balancer.folder, name), tlsFile(name));
+    let text = withEdges(readFileSync(join(root, 'conf/nginx.conf'), 'utf8'), edges);
+    text = replaced(text, /\/etc\/nginx\/certs/g, balancer.folder);
+    text = replaced(text, 'pid /run/nginx.pid', `pid ${balancer.folder}/pid`);
+    text = replaced(text, 'listen 443 ssl default_server', `listen 127.0.0.1:${secure} ssl default_server${redirect ? '' : `;\n        listen 127.0.0.1:${plain}`}`);
+    text = replaced(text, 'listen 80 default_server', redirect ? `listen 127.0.0.1:${plain} default_server` : `listen unix:${balancer.folder}/unused`);
+    /* as many as this machine lets a process open */
+    text = replaced(replaced(text, 'worker_rlimit_nofile 131072', 'worker_rlimit_nofile 4096'), 'worker_connections 65536', 'worker_connections 2000');
+    for (const kind of ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'])
+        text = replaced(text, 'http {\n', `http {\n    ${kind}_temp_path ${balancer.folder}/${kind};\n`);
+    writeFileSync(join(balancer.folder, 'nginx.conf'), text);
+    balancer.plain = balancer.at(plain, false);
+    balancer.secure = balancer.at(secure, true);
+    balancer.hasBack = async () => {}; /* with max_fails=0 it has never forgotten it */
+    await balancer.start('nginx', ['-g', 'daemon off;', '-e', 'stderr', '-p', balancer.folder, '-c', join(balancer.folder, 'nginx.conf')]);
+    return balancer;
+}
