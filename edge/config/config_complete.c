@@ -83,6 +83,15 @@ static uint32_t count_cores(void)
  * process its log, its stores and the admin listener, and some back ends are always on the line. */
 enum { DESCRIPTORS_OF_WORKER = 16, DESCRIPTORS_OF_PROCESS = 64, SHARE_OF_BACK_ENDS = 16 };
 
+/* With TLS a client takes its socket and both ends of a bridge. */
+static uint64_t descriptors_of_connection(const struct config *config)
+{
+    for (size_t i = 0; i < config->edge.listen_count; i++)
+        if (config->edge.listen[i].tls.certificate_count > 0)
+            return 3;
+    return 1;
+}
+
 static uint32_t connections_possible(const struct config *config)
 {
     struct rlimit files;
@@ -90,7 +99,8 @@ static uint32_t connections_possible(const struct config *config)
         return UINT32_MAX;
     uint64_t taken = config->edge.workers * (DESCRIPTORS_OF_WORKER + config->edge.listen_count);
     taken += DESCRIPTORS_OF_PROCESS + files.rlim_cur / SHARE_OF_BACK_ENDS;
-    return files.rlim_cur > taken ? (uint32_t)(files.rlim_cur - taken) : 1;
+    uint64_t each = descriptors_of_connection(config);
+    return files.rlim_cur >= taken + each ? (uint32_t)((files.rlim_cur - taken) / each) : 1;
 }
 
 /* Twice as long as conf/haproxy.cfg needs to notice. */

@@ -85,7 +85,7 @@ static const struct config_key listen_keys[] = {
         .optional = true,
         .keys = tls_keys,
         .sentence = "Speak TLS here (https:// and wss://), for edges without a balancer that does. Costs two "
-                    "more descriptors and some 30 KiB a connection."},
+                    "more descriptors and 15 KiB more a connection."},
     {0},
 };
 

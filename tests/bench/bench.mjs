@@ -12,6 +12,7 @@
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { addedAmong, Driver, metricSum } from './lib/driver.mjs';
+import { encrypted } from './lib/encrypted.mjs';
 import { cpuNs, memory, quiet } from './lib/processes.mjs';
 import { machine, paired, single, table } from './lib/report.mjs';
 
@@ -229,6 +230,10 @@ async function burst() {
     ];
 }
 
+/* ---- with and without TLS, instead of a floor ---- */
+
+const tls = () => encrypted({ build, app: APP, startServer, inPairs, cpuPer, quick });
+
 /* ---- a fleet ---- */
 
 const redis = () => redisCosts(build);
@@ -241,7 +246,7 @@ function across() {
 /* ---- all of it ---- */
 
 const measures = [];
-for (const [name, work] of Object.entries({ fanout, connect, flat, publish, idle, latency, burst, redis, across })) {
+for (const [name, work] of Object.entries({ fanout, connect, flat, publish, idle, latency, burst, tls, redis, across })) {
     if (only && !only.includes(name))
         continue;
     say(name);

@@ -1,6 +1,7 @@
 #include "tests/bench/client.h"
 
 #include "auth/client_auth.h"
+#include "tests/bench/wire.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,6 +32,7 @@ static void watch(struct driver *driver, struct client *client, int operation, u
 static void end(struct driver *driver, struct client *client, bool wanted)
 {
     bool was_opening = client->state >= CLIENT_CONNECTING && client->state <= CLIENT_GREETING;
+    wire_end(client);
     close(client->fd);
     free(client->unread);
     free(client->unsent);
@@ -64,7 +66,7 @@ static void keep_unsent(struct driver *driver, struct client *client, const void
     memcpy(client->unsent + client->unsent_bytes, bytes, length);
     client->unsent_bytes += length;
     if (!client->writing)
-        watch(driver, client, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+        watch(driver, client, EPOLL_CTL_MOD, wire_wants(client));
 }
 
 /* An error is left to the next read, which sees it as well: nobody up the stack loses his client. */
@@ -74,7 +76,7 @@ static void put(struct driver *driver, struct client *client, const void *bytes,
         keep_unsent(driver, client, bytes, length);
         return;
     }
-    ssize_t sent = send(client->fd, bytes, length, MSG_NOSIGNAL);
+    ssize_t sent = wire_send(client, bytes, length);
     if (sent < 0)
         sent = errno == EAGAIN ? 0 : (ssize_t)length;
     if ((size_t)sent < length)
@@ -83,7 +85,7 @@ static void put(struct driver *driver, struct client *client, const void *bytes,
 
 static void put_unsent(struct driver *driver, struct client *client)
 {
-    ssize_t sent = send(client->fd, client->unsent, client->unsent_bytes, MSG_NOSIGNAL);
+    ssize_t sent = wire_send(client, client->unsent, client->unsent_bytes);
     if (sent < 0)
         sent = errno == EAGAIN ? 0 : (ssize_t)client->unsent_bytes;
     client->unsent_bytes -= (size_t)sent;
@@ -177,6 +179,7 @@ static void on_connected(struct driver *driver, struct client *client)
         driver->app.key);
     client->state = CLIENT_UPGRADING;
     watch(driver, client, EPOLL_CTL_MOD, EPOLLIN);
+    wire_begin(driver, client);
     put(driver, client, request, length);
 }
 
@@ -440,7 +443,7 @@ static void on_readable(struct driver *driver, struct client *client)
     if (client->unread_bytes > 0)
         memcpy(driver->scratch, client->unread, client->unread_bytes);
     size_t room = SCRATCH_BYTES - client->unread_bytes;
-    ssize_t got = recv(client->fd, driver->scratch + client->unread_bytes, room, 0);
+    ssize_t got = wire_receive(client, driver->scratch + client->unread_bytes, room);
     if (got < 0 && errno == EAGAIN)
         return;
     if (got <= 0) {
@@ -463,7 +466,7 @@ void client_on_ready(struct driver *driver, struct client *client, uint32_t even
         return; /* it ended earlier in this turn */
     if (client->state == CLIENT_CONNECTING)
         on_connected(driver, client);
-    else if (client->unsent_bytes > 0 && (events & EPOLLOUT))
+    else if (client->unsent_bytes > 0 && ((events & EPOLLOUT) || client->ssl))
         put_unsent(driver, client);
     if (client->fd >= 0 && (events & ~(uint32_t)EPOLLOUT))
         on_readable(driver, client);

@@ -31,6 +31,9 @@ enum client_state {
     CLIENT_CLOSING,
 };
 
+struct ssl_st;     /* OpenSSL's SSL */
+struct ssl_ctx_st; /* and SSL_CTX */
+
 struct client {
     enum peer_kind kind;
     enum client_state state;
@@ -47,6 +50,7 @@ struct client {
     size_t unread_bytes;
     char *unsent;
     size_t unsent_bytes;
+    struct ssl_st *ssl; /* NULL: no TLS */
 };
 
 /* Never reset; a command's answer prints them all. */
@@ -68,6 +72,7 @@ struct driver {
     in_addr_t source;               /* host order: the first of source_count addresses that clients bind to */
     uint32_t source_count;
     struct bench_app app;
+    struct ssl_ctx_st *tls; /* clients speak it; NULL: they do not */
     struct client *clients;
     uint32_t client_count;
     struct counters counters;

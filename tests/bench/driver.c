@@ -2,15 +2,18 @@
  *
  *   bench_driver --port P [--host 127.0.0.1] [--clients 1000] [--source 127.1.0.1] [--sources 8] [--first 0]
  *                [--users 0] [--app app-id] [--key app-key] [--secret app-secret] [--publish P]
+ *                [--tls 1]
  *
  * It reads commands from standard input (jobs.h), one at a time, and answers each with a line of JSON when it
  * is done or has taken longer than its timeout= (seconds). Between commands it goes on reading and answering
  * pings. It ends when standard input does. --users U has U users share the clients; 0 gives each its own;
  * --first is the number of the first. --publish is the port that is published to, if it is another edge's.
+ * --tls 1: clients speak TLS; publishing does not.
  */
 #include "tests/bench/histogram.h"
 #include "tests/bench/jobs.h"
 #include "tests/bench/publisher.h"
+#include "tests/bench/wire.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -227,7 +230,8 @@ static void read_options(int argc, char **argv, struct driver *driver, struct op
 {
     static const struct option known[] = {{"host", 1, 0, 'h'}, {"port", 1, 0, 'p'}, {"clients", 1, 0, 'c'},
         {"source", 1, 0, 's'}, {"sources", 1, 0, 'S'}, {"first", 1, 0, 'f'}, {"users", 1, 0, 'u'},
-        {"app", 1, 0, 'a'}, {"key", 1, 0, 'k'}, {"secret", 1, 0, 'x'}, {"publish", 1, 0, 'P'}, {0}};
+        {"app", 1, 0, 'a'}, {"key", 1, 0, 'k'}, {"secret", 1, 0, 'x'}, {"publish", 1, 0, 'P'},
+        {"tls", 1, 0, 'T'}, {0}};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'h':
@@ -262,6 +266,9 @@ static void read_options(int argc, char **argv, struct driver *driver, struct op
             break;
         case 'u':
             options->users = number_of(optarg);
+            break;
+        case 'T':
+            driver->tls = number_of(optarg) ? wire_tls_new() : NULL;
             break;
         default:
             usage("an unknown option");

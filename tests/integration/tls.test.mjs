@@ -12,7 +12,7 @@ import tls from 'node:tls';
 import { openTab, startBrowser, startSite } from '../support/browser.mjs';
 import { backEnd, connectPusher, disconnect, event, subscribe } from '../support/clients.mjs';
 import { Authority, ourCertificate } from '../support/certificates.mjs';
-import { connect, frame, openPusher, PING, PONG } from '../support/raw.mjs';
+import { connect, frame, openPusher, openWebSocket, PING, PONG } from '../support/raw.mjs';
 import { app, config, endsCleanly, runServerWith, startServer, temporaryFolder } from '../support/server.mjs';
 import { until, within } from '../support/wait.mjs';
 
@@ -396,6 +396,19 @@ test('a handshake counts against the limit per address', async () => {
     open.forEach((raw) => raw.destroy());
     await until(() => agree({ host: limited.host, port: limited.port }).then(() => true, () => false), 'room for one more');
     await limited.stop();
+});
+
+test('three descriptors a connection are counted: who comes too late is told so, not dropped', async () => {
+    const small = await startServer({ edge: { listen: [speaksTls()], workers: 2 } }, { wrap: ['prlimit', '--nofile=400:400'] });
+    const clients = await Promise.all(Array.from({ length: 110 }, () => openWebSocket(small)));
+    const told = await Promise.all(clients.map((client) => client.messages.next()));
+    const inside = told.filter(({ event: what }) => what === 'pusher:connection_established').length;
+    assert.ok(inside >= 80 && inside <= 95, `${inside} are in`);
+    for (const { event: what, data } of told)
+        assert.ok(what === 'pusher:connection_established' || data.code === 4100, what);
+    assert.ok(!small.log.all.some(({ line }) => line.includes('accept.paused')));
+    clients.forEach((client) => client.destroy());
+    await small.stop();
 });
 
 test('a drain says goodbye through TLS', async () => {
