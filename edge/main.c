@@ -17,6 +17,11 @@ static const char usage[] =
     "edge.hand_over, if there\n"
     "                                    is one: it hands its listening sockets over and drains\n"
     "  rollcall --config FILE --check    only check the configuration\n"
+    "  rollcall reload [--config FILE] [--edge HOST:PORT]\n"
+    "                                    have the server of that file read it again, and say what has "
+    "changed, what needs\n"
+    "                                    a restart, or what is wrong and where; HOST:PORT is its admin "
+    "listener\n"
     "  rollcall doctor --config FILE     ask every Redis and Sentinel of the fleet, and say what is wrong\n"
     "  rollcall verify --config FILE [--edge HOST:PORT]…\n"
     "                                    compare what lies in Redis with what edges hold; HOST:PORT is the "
@@ -80,7 +85,7 @@ static int parse_words(int count, char **words, struct arguments *arguments)
         fprintf(stderr, "rollcall: %s takes %s\n", tool->name, tool->words);
     else if (taken < count)
         fprintf(stderr, "rollcall: unexpected argument '%s'\n", words[taken]);
-    else if (!arguments->config_path)
+    else if (!arguments->config_path && !(tool && tool->peeks))
         fputs("rollcall: --config FILE is missing\n", stderr);
     else
         return -1;
@@ -163,7 +168,8 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     struct config *config;
-    if (config_load(arguments.config_path, &config, stderr) != 0)
+    bool peeks = arguments.tool && arguments.tool->peeks;
+    if ((peeks ? config_peek : config_load)(arguments.config_path, &config, stderr) != 0)
         return EXIT_CONFIG;
     if (arguments.check) {
         fputs(config->warnings, stderr);

@@ -23,6 +23,16 @@ unsigned config_count(void)
     return atomic_load_explicit(&alive, memory_order_relaxed);
 }
 
+struct config *config_new(void)
+{
+    struct config *config = calloc(1, sizeof(*config));
+    if (!config)
+        abort();
+    atomic_init(&config->references, 1);
+    atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed);
+    return config;
+}
+
 static void free_config(struct config *config)
 {
     atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
@@ -66,11 +76,7 @@ void app_unref(const struct app *app)
 static struct config *read_whole(struct config_reading *reading, json_t *root)
 {
     const struct config_place file = {0};
-    struct config *config = calloc(1, sizeof(*config));
-    if (!config)
-        abort();
-    atomic_init(&config->references, 1);
-    atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed);
+    struct config *config = config_new();
     config_read(reading, config_table, root, &file, config);
     config_include(reading, config);
     config_complete(reading, config);

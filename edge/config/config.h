@@ -257,6 +257,11 @@ void config_changes_free(struct config_changes *changes);
 const struct config *config_ref(const struct config *config);
 void config_unref(const struct config *config);
 
+/* Of a file only edge.admin, with defaults for what is not there or wrong, and for all else; path NULL: an empty file.
+ * For asking the server of that file something: whether the rest is good is not looked at. 0 or a negative errno after a
+ * line on `errors`: it cannot be read, or is no JSON. Any thread; blocks on files. */
+int config_peek(const char *path, struct config **config, FILE *errors);
+
 /* How many configurations the process has. Any thread. */
 unsigned config_count(void);
 

@@ -120,6 +120,10 @@ enum { CONFIG_FILE_BYTES_MAX = 16 << 20 }; /* of the configuration, and of all t
  * negative errno, -EINVAL for another kind of file. */
 int config_file_open(const char *path);
 
+/* An empty one with its first reference. Never NULL. */
+struct config;
+struct config *config_new(void);
+
 /* Appends what is left to read. 0, a negative errno, or -EFBIG for too much. */
 int config_file_read(int fd, struct buffer *text);
 

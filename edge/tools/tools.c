@@ -3,11 +3,12 @@
 #include <string.h>
 
 static const struct tool tools[] = {
-    {"doctor", "", 0, tool_doctor},
-    {"verify", "", 0, tool_verify},
-    {"who", "CHANNEL", 1, tool_who},
-    {"why", "CHANNEL USER", 2, tool_why},
-    {"top", "", 0, tool_top},
+    {"reload", "", 0, true, tool_reload},
+    {"doctor", "", 0, false, tool_doctor},
+    {"verify", "", 0, false, tool_verify},
+    {"who", "CHANNEL", 1, false, tool_who},
+    {"why", "CHANNEL USER", 2, false, tool_why},
+    {"top", "", 0, false, tool_top},
 };
 
 const struct tool *tool_find(const char *name)
