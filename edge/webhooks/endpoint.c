@@ -50,10 +50,11 @@ static struct endpoint *largest(struct endpoint *endpoint)
 {
     struct webhooks *webhooks = endpoint->webhooks;
     struct endpoint *most = endpoint, *other;
-    struct hooked_app *hooked;
     if (endpoint->bytes > QUEUE_BYTES_MAX)
         return endpoint;
-    EACH_ENDPOINT(webhooks, hooked, other) if (other->bytes > most->bytes) most = other;
+    TAILQ_FOREACH (other, &webhooks->endpoints, of_all)
+        if (other->bytes > most->bytes)
+            most = other;
     return most;
 }
 
@@ -354,6 +355,7 @@ struct endpoint *endpoint_new(struct webhooks *webhooks, struct hooked_app *hook
     endpoint->pause.expired = on_pause_over;
     TAILQ_INIT(&endpoint->queue);
     TAILQ_INIT(&endpoint->batch);
+    TAILQ_INSERT_TAIL(&webhooks->endpoints, endpoint, of_all);
     return endpoint;
 }
 
@@ -388,6 +390,7 @@ void endpoint_free(struct endpoint *endpoint)
         remove_item(endpoint, &endpoint->queue, item);
     if (endpoint->is_fed)
         TAILQ_REMOVE(&endpoint->webhooks->fed, endpoint, of_fed);
+    TAILQ_REMOVE(&endpoint->webhooks->endpoints, endpoint, of_all);
     end_request(endpoint);
     buffer_deinit(&endpoint->body);
     free(endpoint);

@@ -43,9 +43,6 @@ static struct waiting waiting_of(const struct hooked_app *hooked, uint64_t now_m
     return waiting;
 }
 
-#define EACH_APP(webhooks, hooked)                                                                           \
-    for (const struct hooked_app *hooked = (webhooks)->apps; hooked; hooked = hooked->hh.next)
-
 static void write_waiting(const struct webhooks *webhooks, struct buffer *out)
 {
     static const struct {
@@ -58,8 +55,7 @@ static void write_waiting(const struct webhooks *webhooks, struct buffer *out)
     uint64_t now_ms = webhooks->now_ms();
     for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
         begin(out, gauges[i].name, "gauge", gauges[i].help);
-        EACH_APP(webhooks, hooked)
-        {
+        for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next) {
             struct waiting waiting = waiting_of(hooked, now_ms);
             const double values[] = {
                 (double)waiting.events, (double)waiting.bytes, (double)waiting.age_ms / 1000};
@@ -71,22 +67,21 @@ static void write_waiting(const struct webhooks *webhooks, struct buffer *out)
 static void write_counts(const struct webhooks *webhooks, struct buffer *out)
 {
     begin(out, "attempts_total", "counter", "Requests to endpoints of the app.");
-    EACH_APP(webhooks, hooked)
-    sample(out, "attempts_total", hooked, NULL, (double)hooked->counts.attempts);
+    for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next)
+        sample(out, "attempts_total", hooked, NULL, (double)hooked->counts.attempts);
     begin(out, "events_total", "counter", "Events that endpoints of the app have taken.");
-    EACH_APP(webhooks, hooked)
-    sample(out, "events_total", hooked, NULL, (double)hooked->counts.delivered);
+    for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next)
+        sample(out, "events_total", hooked, NULL, (double)hooked->counts.delivered);
 }
 
 static void write_failures(const struct webhooks *webhooks, struct buffer *out)
 {
     begin(out, "failures_total", "counter", "Requests that failed, by why.");
-    EACH_APP(webhooks, hooked)
-    for (unsigned result = CLIENT_STATUS; result < CLIENT_RESULTS; result++)
-        sample(out, "failures_total", hooked, results[result], (double)hooked->counts.failures[result]);
+    for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next)
+        for (unsigned result = CLIENT_STATUS; result < CLIENT_RESULTS; result++)
+            sample(out, "failures_total", hooked, results[result], (double)hooked->counts.failures[result]);
     begin(out, "dead_letters_total", "counter", "Events that were given up, by why.");
-    EACH_APP(webhooks, hooked)
-    {
+    for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next) {
         sample(out, "dead_letters_total", hooked, "gave_up", (double)hooked->counts.given_up);
         sample(out, "dead_letters_total", hooked, "queue_full", (double)hooked->counts.overflowed);
         sample(out, "dead_letters_total", hooked, "removed", (double)hooked->counts.removed);

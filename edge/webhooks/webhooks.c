@@ -54,10 +54,9 @@ void webhooks_take(
 void webhooks_lose_lane(struct webhooks *webhooks, unsigned number)
 {
     lane_lose(lane_of(webhooks, number));
-    struct hooked_app *hooked;
     struct endpoint *endpoint;
-    EACH_ENDPOINT(webhooks, hooked, endpoint)
-    endpoint_forget_lost(endpoint);
+    TAILQ_FOREACH (endpoint, &webhooks->endpoints, of_all)
+        endpoint_forget_lost(endpoint);
 }
 
 /* Once for each time that a lane was told something, if not all of it is done with by now. */
@@ -96,6 +95,7 @@ struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*n
     webhooks->listener = *listener;
     TAILQ_INIT(&webhooks->unsettled);
     TAILQ_INIT(&webhooks->fed);
+    TAILQ_INIT(&webhooks->endpoints);
     webhooks->guarded = client_new(loop, false);
     webhooks->open = client_new(loop, true);
     webhooks_reload(webhooks, config);
@@ -106,9 +106,10 @@ struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*n
 
 bool webhooks_idle(const struct webhooks *webhooks)
 {
-    struct hooked_app *hooked;
     struct endpoint *endpoint;
-    EACH_ENDPOINT(webhooks, hooked, endpoint) if (endpoint->under_way) return false;
+    TAILQ_FOREACH (endpoint, &webhooks->endpoints, of_all)
+        if (endpoint->under_way)
+            return false;
     return true;
 }
 

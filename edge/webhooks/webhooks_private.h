@@ -76,6 +76,7 @@ struct hooked_app {
 struct endpoint {
     TAILQ_ENTRY(endpoint) of_fed;
     TAILQ_ENTRY(endpoint) of_app;
+    TAILQ_ENTRY(endpoint) of_all;
     struct webhooks *webhooks;
     struct hooked_app *hooked;
     const struct config_webhook *config; /* in hooked->app */
@@ -100,8 +101,9 @@ struct webhooks {
     struct webhooks_listener listener;
     struct client *guarded, *open; /* the second one also goes to private addresses */
     struct hooked_app *apps;
-    size_t bytes;        /* of all queues */
-    struct lane **lanes; /* by number; NULL: never heard of */
+    struct endpoint_queue endpoints; /* of all apps */
+    size_t bytes;                    /* of all queues */
+    struct lane **lanes;             /* by number; NULL: never heard of */
     unsigned lane_count;
     struct lane_queue unsettled;
     struct endpoint_queue fed;
@@ -141,11 +143,6 @@ struct hooked_app *hooked_app_find(struct webhooks *webhooks, const char *app_id
 
 /* Everything; call lanes_settle() or lose the lanes. */
 void hooked_apps_free(struct webhooks *webhooks);
-
-/* `struct endpoint *endpoint` becomes each of all. */
-#define EACH_ENDPOINT(webhooks, hooked, endpoint)                                                            \
-    for (hooked = (webhooks)->apps; hooked; hooked = hooked->hh.next)                                        \
-        TAILQ_FOREACH (endpoint, &hooked->endpoints, of_app)
 
 /* ---- endpoint.c ---- */
 

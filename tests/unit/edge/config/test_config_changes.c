@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "edge/base/buffer.h"
+#include "edge/config/config_table.h"
 #include "tests/unit/edge/config/parse.h"
 
 #include <unistd.h>
@@ -223,6 +224,76 @@ static void test_only_so_many_paths_are_kept(void **state)
     buffer_deinit(&text);
 }
 
+/* Paths of keys of a kind, one a line. */
+static void list_keys(struct buffer *list, const struct config_key *keys, const char *prefix, bool restart)
+{
+    for (const struct config_key *key = keys; key->name; key++) {
+        char here[CONFIG_PATH_BYTES];
+        config_explain_path(key, prefix, here, sizeof(here));
+        if (key->type != CONFIG_OBJECT && key->type != CONFIG_IGNORED && key->restart == restart)
+            buffer_printf(list, "%s\n", here);
+        if (key->keys && strcmp(here, "apps[]") != 0)
+            list_keys(list, key->keys, here, restart);
+    }
+}
+
+/* In the order of the table. */
+static const char reloaded[] = "edge.listen[].tls.certificates[]\n"
+                               "edge.listen[].tls.certificates[].certificate\n"
+                               "edge.listen[].tls.certificates[].key\n"
+                               "edge.listen[].tls.min_version\n"
+                               "edge.trusted_proxies[]\n"
+                               "edge.path_prefix\n"
+                               "edge.fallback_host\n"
+                               "edge.admin.token\n"
+                               "edge.admin.allow_changes\n"
+                               "edge.admin.peers[]\n"
+                               "edge.connections\n"
+                               "edge.activity_timeout_s\n"
+                               "edge.ping_after_ms\n"
+                               "edge.pong_timeout_ms\n"
+                               "edge.head_timeout_ms\n"
+                               "edge.body_timeout_ms\n"
+                               "edge.keep_alive_timeout_ms\n"
+                               "edge.head_bytes\n"
+                               "edge.body_bytes\n"
+                               "edge.message_bytes\n"
+                               "edge.messages_per_second\n"
+                               "edge.messages_burst\n"
+                               "edge.connections_per_address\n"
+                               "edge.accepts_per_address_per_second\n"
+                               "edge.outbox_bytes\n"
+                               "edge.outbox_stall_ms\n"
+                               "edge.outbox_worker_bytes\n"
+                               "edge.balancer_wait_ms\n"
+                               "edge.drain_ms\n"
+                               "presence.retire_grace_ms\n"
+                               "presence.ready_when_blind\n"
+                               "log.level\n"
+                               "log.format\n"
+                               "apps[]\n"
+                               "include\n";
+
+/* Who adds a key has to think of it: what is here is looked at anew whenever it is used, or handed on by a reload. */
+static void test_only_these_keys_are_reloaded(void **state)
+{
+    (void)state;
+    struct buffer list = {0};
+    list_keys(&list, config_table, "", false);
+    buffer_add(&list, "", 1);
+    assert_string_equal(list.bytes, reloaded);
+    buffer_deinit(&list);
+}
+
+static void test_nothing_of_an_app_needs_a_restart(void **state)
+{
+    (void)state;
+    struct buffer list = {0};
+    list_keys(&list, config_table_find(config_table, "apps")->keys, "", true);
+    assert_int_equal(list.length, 0);
+    buffer_deinit(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +306,8 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_by_itself_is_said_alone),
         cmocka_unit_test(test_apps_in_both_share_their_counters),
         cmocka_unit_test(test_only_so_many_paths_are_kept),
+        cmocka_unit_test(test_only_these_keys_are_reloaded),
+        cmocka_unit_test(test_nothing_of_an_app_needs_a_restart),
     };
     int failed = cmocka_run_group_tests(tests, set_up, tear_down);
     free(said);
