@@ -1,9 +1,9 @@
 /* The real HAProxy and nginx with the very files in conf/: only addresses, ports, certificates and where they write are ours. */
 
-import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import tls from 'node:tls';
+import { startChild } from './child.mjs';
 import { freePorts } from './redis.mjs';
 import { accepts, root, temporaryFolder } from './server.mjs';
 import { until, within } from './wait.mjs';
@@ -47,14 +47,13 @@ class Balancer {
     }
 
     async start(command, words) {
-        this.process = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+        this.process = startChild(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
         const child = this.process;
         for (const stream of [child.stdout, child.stderr])
             stream.setEncoding('utf8').on('data', (text) => {
                 this.output += text;
             });
         this.exited = new Promise((resolve) => child.on('close', resolve));
-        process.on('exit', () => child.kill('SIGKILL'));
         await until(async () => {
             if (child.exitCode !== null)
                 throw new Error(`${this.name} ended at once:\n${this.output}`);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { startChild } from './child.mjs';
 import { freePorts } from './redis.mjs';
 import { root, temporaryFolder } from './server.mjs';
 import { until } from './wait.mjs';
@@ -54,7 +55,7 @@ export class Prometheus {
                 static_configs: Object.entries(targets).map(([instance, port]) => ({ targets: [`127.0.0.1:${port}`], labels: { instance } })),
             }],
         }));
-        this.process = spawn('prometheus', [`--config.file=${this.folder}/prometheus.yml`, `--storage.tsdb.path=${this.folder}/data`,
+        this.process = startChild('prometheus', [`--config.file=${this.folder}/prometheus.yml`, `--storage.tsdb.path=${this.folder}/data`,
             `--web.listen-address=127.0.0.1:${this.port}`, '--log.level=warn'], { stdio: ['ignore', 'ignore', 'pipe'] });
         const child = this.process;
         this.said = '';
@@ -62,7 +63,6 @@ export class Prometheus {
             this.said += text;
         });
         this.exited = new Promise((resolve) => child.on('exit', resolve));
-        process.on('exit', () => child.kill('SIGKILL'));
         await until(() => fetch(`http://127.0.0.1:${this.port}/-/ready`).then(({ ok }) => ok, () => {
             assert.equal(child.exitCode, null, this.said);
             return false;

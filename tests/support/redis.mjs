@@ -1,11 +1,12 @@
 /* Redis servers and Sentinels of a test's own, and a client that speaks to them. Everything listens on free ports of
  * 127.0.0.1, keeps its files in a temporary folder, and is stopped by its process id. */
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import { join } from 'node:path';
+import { startChild } from './child.mjs';
 import { root, temporaryFolder } from './server.mjs';
 import { until, within } from './wait.mjs';
 
@@ -140,10 +141,10 @@ export class RedisProcess {
         if (!keep)
             writeFileSync(path, [...(this.files ? ['port 0', `tls-port ${this.port}`, ...tlsLines(this.files)] : [`port ${this.port}`]), 'bind 127.0.0.1', `dir ${this.folder}`, `logfile ${this.folder}/log`,
                 ...this.lines, ''].join('\n'));
-        this.process = spawn('redis-server', [path, ...(this.sentinel ? ['--sentinel'] : [])], { stdio: 'ignore', env: { ...process.env, ...this.environment } });
+        this.process = startChild('redis-server', [path, ...(this.sentinel ? ['--sentinel'] : [])],
+            { stdio: 'ignore', env: { ...process.env, ...this.environment } });
         const child = this.process;
         this.exited = new Promise((resolve) => child.on('exit', resolve));
-        process.on('exit', () => child.kill('SIGKILL'));
         await until(() => this.ask('PING').then(() => true, (error) => {
             if (child.exitCode !== null)
                 throw new Error(`${this.name} ended at once; see ${this.folder}/log`);

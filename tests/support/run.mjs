@@ -1,4 +1,5 @@
-/* Runs the tests of real processes (tests/integration, tests/faults), two files at a time, and writes "passed failed" to the file after --tally:
+/* Runs the tests of real processes (tests/integration, tests/faults), four files at a time since they mostly wait, and writes
+ * "passed failed" to the file after --tally:
  *
  *   node tests/support/run.mjs [--tally FILE] [test files…]
  *
@@ -35,7 +36,7 @@ const isFile = (data) => data.name.endsWith('.test.mjs');
 /* A limit for hangs; what a soak makes longer says how long that is. */
 const HANG_MS = 300_000 + 2 * 60_000 * Number(process.env.ROLLCALL_SOAK_MINUTES ?? 0);
 
-const stream = run({ files: wanted, concurrency: 2, timeout: HANG_MS });
+const stream = run({ files: wanted, concurrency: 4, timeout: HANG_MS });
 stream.on('test:pass', (data) => {
     passed += isFile(data) ? 0 : 1;
 });

@@ -1,12 +1,13 @@
 /* A server of a test's own: started on free ports, stopped by its process id, and looked at when it ends. */
 
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync, readdirSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { after } from 'node:test';
+import { startChild } from './child.mjs';
 import { ourCertificate } from './certificates.mjs';
 import { temporaryFolder } from './folder.mjs';
 import { Inbox, within } from './wait.mjs';
@@ -236,10 +237,9 @@ export async function startServer(changes = {}, { wrap = [], program = binary, a
     const path = join(temporaryFolder(), 'rollcall.json');
     writeFileSync(path, JSON.stringify(settings, null, 1));
     const [command, ...args] = [...wrap, program, '--config', path, ...more];
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
+    const child = startChild(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
     running.add(child);
     child.on('exit', () => running.delete(child));
-    process.on('exit', () => child.kill('SIGKILL'));
     const server = new Server(child, settings);
     server.path = path;
     await within(Promise.race([server.findPorts(), server.exited.then(({ code }) => {

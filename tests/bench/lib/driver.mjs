@@ -1,7 +1,7 @@
 /* A load driver (tests/bench/driver.c) in a process of its own: commands in, answers out. */
 
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { startChild } from '../../support/child.mjs';
 
 /* Whoever still has not answered long after its own time limit is stuck. */
 const GRACE_MS = 30_000;
@@ -10,7 +10,7 @@ export class Driver {
     /* options: port, and what else the head of driver.c lists. */
     constructor(build, options) {
         const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-        this.process = spawn(join(build, 'tests/bench_driver'), words, { stdio: ['pipe', 'pipe', 'pipe'] });
+        this.process = startChild(join(build, 'tests/bench_driver'), words, { stdio: ['pipe', 'pipe', 'pipe'] });
         this.errors = '';
         this.rest = '';
         this.waiting = null;
@@ -24,7 +24,6 @@ export class Driver {
             resolve({ code, signal });
         }));
         this.process.on('error', (error) => this.answer(null, error));
-        process.on('exit', () => this.process.kill('SIGKILL'));
     }
 
     get pid() {
