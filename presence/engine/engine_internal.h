@@ -113,7 +113,8 @@ struct channel {
     uint32_t reads;   /* read commands that point here */
     uint64_t version; /* of the view; 0: nothing known */
     uint64_t count_version;
-    uint64_t total; /* subscriptions in the fleet, as last told */
+    uint64_t total;           /* subscriptions in the fleet, as last told */
+    uint64_t number_noted_ms; /* as recent; 0: never */
     STAILQ_HEAD(kept_list, kept) kept;
     size_t kept_count;
     struct missing *missing;

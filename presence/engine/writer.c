@@ -153,16 +153,30 @@ static void add_change(struct batch *batch, struct fact *fact)
 
 /* ---- answers ---- */
 
+/* The number of a channel without a roster changes often: it is noted once in a while, and forgotten as much earlier. */
+static bool is_noted(const struct fact *fact)
+{
+    struct channel *channel = fact->channel;
+    uint64_t now = engine_now(channel->engine);
+    if (fact->id)
+        return false;
+    if (channel->shown.has_roster ||
+        (channel->number_noted_ms && now - channel->number_noted_ms < RESTATE_MS / 6))
+        return true;
+    channel->number_noted_ms = now;
+    return false;
+}
+
 static void note_recent(struct fact *fact)
 {
     struct partition *partition = fact->channel->partition;
-    if (!partition->engine->options.outbox || !fact->id)
+    if (!partition->engine->options.outbox || is_noted(fact))
         return;
     struct recent *recent = new_zeroed(sizeof *recent);
     recent->until_ms = engine_now(partition->engine) + RESTATE_MS;
     recent->channel = new_copy(fact->channel->key, fact->channel->key_bytes);
     recent->channel_bytes = fact->channel->key_bytes;
-    recent->user = new_copy(fact->id, fact->id_bytes);
+    recent->user = new_copy(fact->id ? fact->id : "", fact->id_bytes);
     recent->user_bytes = fact->id_bytes;
     STAILQ_INSERT_TAIL(&partition->recents, recent, link);
 }
@@ -344,7 +358,7 @@ static void assert_fact(struct batch *batch, struct fact *fact)
         args_number(&batch->args, fact->accepted ? 0 : fact->channel->members_max);
     } else {
         args_number(&batch->args, value);
-        args_string(&batch->args, "-");
+        args_number(&batch->args, fact->channel->total);
         args_string(&batch->args, "-");
     }
 }

@@ -36,7 +36,8 @@
  *                              n count, p payload
  *   P:due              zset    "<kind> <channel bytes> <channel><user>" -> lease clock at which it is told, its
  *                              last digit the reason. Kind absent: his departure was told within the wait
- *                              after a loss, so whoever asserts him has his arrival told
+ *                              after a loss, so whoever asserts him has his arrival told. Kind counted: the
+ *                              sum of numbers is told if it is not what stands in place of the user
  *   P:q                hash    connections, of apps with a limit whose id hashes to this partition: owner ->
  *                              "<lease clock>\n<app>\n<number>…", and `sum` -> the same of all of them,
  *                              as it was then. App ids hold no control characters.                 TTL D
@@ -86,7 +87,8 @@
  *              OK number outcome…
  *   leave      write, which Redis also lets run when it is out of memory
  *   assert     number, outbox 0|1|owner, facts, then [kind j|n|x, channel, user or n, info, cap]…,
- *              then [channel, user]… to restate. kind x is n with tell 0. cap 0: was accepted
+ *              then [channel, user]… to restate, user "" for the number. kind x is n with tell 0.
+ *              cap 0: was accepted. info of n: the sum that was told last
  *              owner: under which the caller asserted last, and whose lease cannot have run out: who is not
  *              restated is told only if his departure was told on this timeline
  *              OK number outcome…      number <= Redis' own: DUP

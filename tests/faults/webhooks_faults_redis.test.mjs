@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { Crowd } from '../support/crowd.mjs';
 import { hook, receiver } from '../support/hooks.mjs';
 import { RedisFleet } from '../support/redis.mjs';
+import { openPusher } from '../support/raw.mjs';
 import { BOUND, H, presence } from '../support/scene.mjs';
 import { app, startServer, temporaryFolder } from '../support/server.mjs';
 import { until } from '../support/wait.mjs';
@@ -109,6 +110,16 @@ const stayers = await told.people('stays', 2, rooms);
 const stayed = Date.now();
 const churners = await told.people('churns', 8, []);
 const leavers = await told.people('leaves', 4, rooms);
+
+/* Public channels: one whose subscribers stay, on all edges, and one whose last will leave just before a loss. */
+async function listener(edge, channel) {
+    const raw = await openPusher(edge);
+    raw.send('pusher:subscribe', { channel });
+    await raw.next('pusher_internal:subscription_succeeded', channel);
+    return raw;
+}
+const listeners = await Promise.all(told.edges.flatMap((edge) => [listener(edge, 'news'), listener(edge, 'news')]));
+const last = await listener(told.edges[0], 'over');
 const staying = new Set(stayers.map(({ id }) => id));
 
 /* Does something to Redis while people come and go; some leave just before, some just after, some while it lasts. */
@@ -201,6 +212,8 @@ test('FLUSHALL while webhooks flow: those who left are told, those who never did
     const from = told.events().length;
     told.before = told.memberEvents().length;
     t.diagnostic(await through('after FLUSHALL', leavers.slice(6), async () => {
+        last.send('pusher:unsubscribe', { channel: 'over' });
+        await last.settled();
         await (await shard.master()).ask('FLUSHALL');
     }));
     told.assertTurns();
@@ -208,6 +221,11 @@ test('FLUSHALL while webhooks flow: those who left are told, those who never did
     assert.deepEqual(of(staying), []);
     const left = of(new Set(leavers.slice(6).map(({ id }) => id)));
     assert.equal(new Set(left.filter((line) => line.startsWith('member_removed'))).size, 6 * rooms.length);
+    const ofChannel = (channel) => told.events().slice(from).filter((event) => event.channel === channel).map(({ name }) => name);
+    await until(() => ofChannel('over').includes('channel_vacated'), 'the public channel to be told as vacated');
+    assert.ok(!ofChannel('over').includes('channel_occupied'));
+    assert.deepEqual(ofChannel('news'), [], 'nobody came to news, and nobody left');
+    listeners.forEach((raw) => raw.destroy());
 });
 
 test('the edges leave with 0, and no sanitizer has anything to say', () => told.stop());

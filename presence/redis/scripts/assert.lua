@@ -31,7 +31,22 @@ for at = RESTATED, #ARGV, 2 do
     restated[ARGV[at] .. ' ' .. ARGV[at + 1]] = true
 end
 
+-- A channel without a roster, whose number has changed lately. Others may be about to assert theirs, so that it is vacated
+-- shows later.
+local function restate_number(channel)
+    if try('HLEN', base .. ':s:' .. channel) > 0 then
+        tell('channel_occupied', channel, '')
+    else
+        try('ZADD', base .. ':due', text(math.floor((clock + L + H) / 10) * 10 + 10), due_member('channel_vacated', channel, ''))
+    end
+    tell_count_later(channel, '-')
+end
+
 local function restate(channel, user)
+    if user == '' then
+        restate_number(channel)
+        return
+    end
     local key = base .. ':r:' .. channel
     local here, occupied = try('HEXISTS', key, 'u' .. user) == 1, call('HLEN', key) > 2
     local is_first = not restated[channel]
@@ -56,7 +71,7 @@ local function apply(at)
         at_version = join(me, channel, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]) or 0,
             known or restated[channel .. ' ' .. ARGV[at + 2]])
     else
-        at_version = count(me, channel, ARGV[at + 2], ARGV[at] == 'n')
+        at_version = count(me, channel, ARGV[at + 2], ARGV[at] == 'n', nil, known and ARGV[at + 3] or nil)
     end
     if at_version >= 0 then
         hold(me, channel)

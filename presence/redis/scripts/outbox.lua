@@ -24,10 +24,18 @@ end
 
 local function tell_due(member, score)
     local kind, bytes, rest = string.match(member, '^(%S+) (%d+) (.*)$')
-    if not kind or kind == 'absent' then
+    if not kind or kind == 'absent' or kind == 'counting' then
         return
     end
     local channel, user = string.sub(rest, 1, tonumber(bytes)), string.sub(rest, tonumber(bytes) + 1)
+    if kind == 'counted' then
+        local total = text(sum(base .. ':s:' .. channel))
+        if total ~= user then
+            woken = true
+            tell('subscription_count', channel, '', '0', total)
+        end
+        return
+    end
     if is_so(kind, channel, user) then
         woken = true -- who asks is told anyhow
         tell(kind, channel, user, text((tonumber(score) or 0) % 10))

@@ -201,18 +201,45 @@ local function sum(key)
     return total
 end
 
--- told: the channel has no roster, so these numbers occupy it, and their sum is published.
-local function count(owner, channel, n, told, reason)
+-- After a loss the numbers of the owners come back one after the other. What they add up to is told when all had the time,
+-- and only if it is not what was told last; "-": it is. Kind counting says that this is under way.
+local function tell_count_later(channel, last_told)
+    local at = text(math.floor((clock + L + H) / 10) * 10)
+    local began = try('ZADD', base .. ':due', 'NX', at, due_member('counting', channel, '')) == 1
+    if began or last_told == '-' then
+        call('ZADD', base .. ':due', at, due_member('counted', channel, last_told))
+    end
+end
+
+local function tell_count(channel, total, is_first, last_told)
+    local counting = try('ZSCORE', base .. ':due', due_member('counting', channel, ''))
+    if not last_told then
+        tell('subscription_count', channel, '', '0', text(total))
+        if counting then
+            tell_count_later(channel, '-')
+        end
+    elseif is_first then
+        tell_count_later(channel, last_told)
+    elseif not counting then -- those who came before have made others hear of less
+        tell_count_later(channel, '-')
+    end
+end
+
+-- told: the channel has no roster, so these numbers occupy it, and their sum is published. last_told: the sum that the
+-- owner was told last, who asserts what he never ceased to hold; else nil.
+local function count(owner, channel, n, told, reason, last_told)
     local key = base .. ':s:' .. channel
+    local is_first, had = nil, last_told and try('HGET', key, owner)
     if n == '0' then
         if try('HDEL', key, owner) == 0 then
             return version
         end
     elseif try('HSET', key, owner, n) == 1 and call('HLEN', key) == 1 then
         expire(key, D)
+        is_first = true
         if told then
             index(channel)
-            came('channel_occupied', 'channel_vacated', channel, '')
+            came('channel_occupied', 'channel_vacated', channel, '', last_told ~= nil)
         end
     end
     if not told then
@@ -223,8 +250,8 @@ local function count(owner, channel, n, told, reason)
         unindex(channel)
         went('channel_vacated', channel, '', reason)
     end
-    if outbox then
-        tell('subscription_count', channel, '', '0', text(total))
+    if outbox and had ~= n then
+        tell_count(channel, total, is_first, last_told)
     end
     local new = next_version()
     publish(channel, '1n ' .. timeline .. ' ' .. text(new) .. ' ' .. text(total))

@@ -99,6 +99,100 @@ static void test_who_came_and_went_often_is_restated_once(void **state)
     assert_int_equal(1, told(test, "member_added", "carl")); /* by the join or as restated, not by both */
 }
 
+#define PUBLIC "app:news"
+
+static void pass_wait(struct test *test)
+{
+    redis_server_just(&test->redis, "HINCRBY " BASE " c 9100"); /* L + H of these tests, and a little */
+}
+
+/* What was told of a public channel's number since the dataset began, the last of several; -1: nothing. */
+static long long told_count(struct test *test)
+{
+    const redisReply *reply = OUTBOX(test);
+    long long last = -1;
+    ANSWERS(reply, "OK");
+    for (size_t at = 1; at + 5 <= reply->elements; at += 5) {
+        const char *tail = reply->element[at + 4]->str; /* timeline, reason, count, payload */
+        if (is(reply, at + 1, "subscription_count") && is(reply, at + 2, PUBLIC))
+            last = atoll(strchr(strchr(tail, ' ') + 1, ' ') + 1);
+    }
+    return last;
+}
+
+/* Two of one owner and three of the other: after a loss they are five again, and nobody is told anything. */
+static void test_numbers_that_are_as_before_are_not_told(void **state)
+{
+    struct test *test = *state;
+    char a[24], b[24];
+    lose_all(test, a, b);
+    CALL(test, &test->a, SCRIPT_ASSERT, "1", a, "1", "n", PUBLIC, "2", "5", "-");
+    CALL(test, &test->b, SCRIPT_ASSERT, "1", b, "1", "n", PUBLIC, "3", "2", "-"); /* it has heard of two */
+    assert_int_equal(1, OUTBOX(test)->elements);
+    pass_wait(test);
+    assert_int_equal(1, OUTBOX(test)->elements);
+    CALL(test, &test->b, SCRIPT_ASSERT, "2", test->b.number, "1", "n", PUBLIC, "3", "5",
+        "-"); /* nothing was lost */
+    pass_wait(test);
+    assert_int_equal(1, OUTBOX(test)->elements);
+    CALL(test, &test->b, SCRIPT_WRITE, "3", "1", "n", PUBLIC, "4", "1", "0", "1"); /* somebody comes */
+    assert_int_equal(6, told_count(test));
+}
+
+/* Somebody left meanwhile, or somebody came whom not all had heard of: they add up to something else. */
+static void test_a_number_that_has_changed_is_told_when_all_are_back(void **state)
+{
+    struct test *test = *state;
+    char a[24], b[24];
+    lose_all(test, a, b);
+    CALL(test, &test->a, SCRIPT_ASSERT, "1", a, "1", "n", PUBLIC, "1", "5", "-");
+    CALL(test, &test->b, SCRIPT_ASSERT, "1", b, "1", "n", PUBLIC, "3", "1", "-");
+    assert_int_equal(-1, told_count(test));
+    pass_wait(test);
+    assert_int_equal(4, told_count(test));
+    assert_int_equal(0, told(test, "channel_occupied", ""));
+}
+
+/* The first who is back is new, and makes others hear of one; so the sum is told in the end. */
+static void test_numbers_among_new_ones_are_told(void **state)
+{
+    struct test *test = *state;
+    char a[24], b[24];
+    lose_all(test, a, b);
+    CALL(test, &test->a, SCRIPT_ASSERT, "1", "1", "1", "n", PUBLIC, "1", "0", "-");
+    assert_int_equal(1, told_count(test));
+    CALL(test, &test->b, SCRIPT_ASSERT, "1", b, "1", "n", PUBLIC, "3", "4", "-");
+    pass_wait(test);
+    assert_int_equal(4, told_count(test));
+}
+
+/* The last one left just before the loss, which has taken the word of it away. */
+static void test_a_vacated_channel_is_restated(void **state)
+{
+    struct test *test = *state;
+    char a[24], b[24];
+    lose_all(test, a, b);
+    CALL(test, &test->a, SCRIPT_ASSERT, "1", a, "0", PUBLIC, "");
+    assert_int_equal(0, told(test, "channel_vacated", ""));
+    pass_wait(test);
+    assert_int_equal(1, told(test, "channel_vacated", ""));
+    assert_int_equal(0, told_count(test));
+}
+
+/* The same, and another owner still has some: it was never vacated. */
+static void test_a_channel_that_another_holds_is_not_vacated(void **state)
+{
+    struct test *test = *state;
+    char a[24], b[24];
+    lose_all(test, a, b);
+    CALL(test, &test->a, SCRIPT_ASSERT, "1", a, "0", PUBLIC, "");
+    CALL(test, &test->b, SCRIPT_ASSERT, "1", b, "1", "n", PUBLIC, "3", "4", "-");
+    pass_wait(test);
+    assert_int_equal(0, told(test, "channel_vacated", ""));
+    assert_int_equal(0, told(test, "channel_occupied", ""));
+    assert_int_equal(3, told_count(test));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +201,11 @@ int main(void)
         TEST(test_one_who_left_one_of_two_owners_is_told_again),
         TEST(test_a_departure_within_the_wait_is_taken_back),
         TEST(test_who_came_and_went_often_is_restated_once),
+        TEST(test_numbers_that_are_as_before_are_not_told),
+        TEST(test_a_number_that_has_changed_is_told_when_all_are_back),
+        TEST(test_numbers_among_new_ones_are_told),
+        TEST(test_a_vacated_channel_is_restated),
+        TEST(test_a_channel_that_another_holds_is_not_vacated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
