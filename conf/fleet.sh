@@ -119,9 +119,10 @@ start_sentinel() {
 
 # ---- Edges and HAProxy -------------------------------------------------------------------------------------------
 
-# Edge N listens on 601N for HAProxy and on 961N for its metrics. It leaves sooner than in production.
+# Edge N listens on 601N for HAProxy and on 961N for its console and metrics. It leaves sooner than in production.
 start_edge() {
-    sed -e "s/127\.0\.0\.1/$host/g; s/\"port\": 6001/\"port\": 601$1/; s/\"port\": 9601/\"port\": 961$1/" \
+    local admin="\"token\": \"console-token\", \"allow_changes\": true, \"peers\": [\"$host:9611\", \"$host:9612\", \"$host:9613\"]"
+    sed -e "s/127\.0\.0\.1/$host/g; s/\"port\": 6001/\"port\": 601$1/; s/\"port\": 9601/\"port\": 961$1, $admin/" \
         -e "s|// *\"name\": \"edge-1\"|\"name\": \"edge-$1\"|; s|// *\"state_dir\": .*|\"state_dir\": \"$folder\",|" \
         -e 's/"\(drain_ms\|balancer_wait_ms\)": [0-9]*/"\1": 1000/' \
         -e 's/{ "env": "ROLLCALL_SHARD_\([12]\)_PASSWORD" }/"demo-edge-\1"/' \
@@ -187,6 +188,8 @@ where_to_look() {
     who is here    http://$host:6001/       a live page; open it in a few tabs: HAProxy spreads them over the edges
     clients        ws://$host:6001/app/app-key
     back ends      http://$host:6001/apps/app-id/…
+    the console    http://$host:9611/#token=console-token, and that of the other edges on 9612 and 9613
+    who is where   $rollcall who presence-lobby --config $folder/edge-1.json, and why, and top
     an edge each   http://$host:9611/metrics, :9612, :9613
     what is wrong  $rollcall doctor --config $folder/edge-1.json
     differences    $rollcall verify --config $folder/edge-1.json

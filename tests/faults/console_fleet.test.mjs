@@ -76,7 +76,7 @@ test('a roster, with which edge holds whom, and why', async () => {
     await reads(tab, '#roster-edges', /second: 3 users, lease for/);
     await tab.click('#roster tr:has-text("anna") summary');
     const why = await reads(tab, '#roster details[open] dl', /last write/);
-    for (const words of [`socket ${anna.connection.socket_id}`, `socket ${annasPhone.connection.socket_id}`, 'its lease runs for', 'acknowledged by Redis'])
+    for (const words of [`${anna.connection.socket_id} on first, worker`, `${annasPhone.connection.socket_id} on second, worker`, 'its lease runs for', 'acknowledged by Redis'])
         assert.ok(why.includes(words), `${words} in ${why}`);
 });
 

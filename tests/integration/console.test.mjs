@@ -222,7 +222,7 @@ test('channels: search, a roster that lives, and why somebody is there', async (
     await until(async () => (await rows(tab, '#roster')).length === 2, 'the second user');
     assert.equal(await tab.locator('#roster img').count(), 0, 'names are text');
     await tab.click('#roster tr:has-text("ada") summary');
-    await reads(tab, '#roster details[open] dl', new RegExp(`socket ${ada.connection.socket_id}.*subscribed since`));
+    await reads(tab, '#roster details[open] dl', new RegExp(`${ada.connection.socket_id} on only, worker .*subscribed since`));
     disconnect(mal);
     await until(async () => (await rows(tab, '#roster')).length === 1, 'one to be left');
     assert.ok(await tab.isVisible('#roster details[open] dl'), 'what was opened stays open');
@@ -341,6 +341,19 @@ test('when the edge goes the page says so and keeps what it showed; the next one
     await reads(tab, '#edges', /next/);
     await tab.close();
     await next.stop();
+});
+
+test('a reload changes the token, and what may be changed, at once', async () => {
+    const own = await startServer({ edge: { name: 'changing', admin: adminOf(0) } });
+    const body = { channel: 'x', name: 'e', data: 'd' };
+    assert.equal((await ask(own, '/api/events?app=7', { body })).status, 403);
+    own.rewrite({ ...own.settings, edge: { ...own.settings.edge, admin: adminOf(0, { token: 'the-next-token', allow_changes: true }) } });
+    process.kill(own.pid, 'SIGHUP');
+    await until(async () => (await ask(own, '/api/edge')).status === 401, 'the old token to be refused');
+    const headers = { Authorization: 'Bearer the-next-token' };
+    assert.equal((await ask(own, '/api/edge', { headers })).json.allow_changes, true);
+    assert.equal((await ask(own, '/api/events?app=7', { headers, body })).status, 200);
+    await own.stop();
 });
 
 test('the configuration: short tokens, spaces, changes and peers without one are refused', async () => {

@@ -105,11 +105,11 @@ function chipWords(edge, kind) {
 function why(user, who) {
     const facts = [];
     for (const edge of user.held_by)
-        facts.push([holder(edge), edge.lease_ms === null ? "holds him" : edge.lease_ms > 0
-            ? `holds him; its lease runs for ${seconds(edge.lease_ms)} if it is not heard of again`
-            : "held him; its lease has run out, and he is being removed"]);
+        facts.push(["held by", holder(edge) + (edge.lease_ms === null ? "" : edge.lease_ms > 0
+            ? `; its lease runs for ${seconds(edge.lease_ms)} if it is not heard of again`
+            : "; its lease has run out, and what it holds is being removed")]);
     for (const socket of user.sockets)
-        facts.push([`socket ${socket.socket_id}`, `on ${socket.edge}, worker ${socket.worker}; subscribed since ${clock(socket.since_ms)}, `
+        facts.push(["socket", `${socket.socket_id} on ${socket.edge}, worker ${socket.worker}; subscribed since ${clock(socket.since_ms)}, `
             + `connected since ${clock(socket.connected_ms)}`]);
     for (const hold of who?.holds ?? [])
         facts.push(["last write", `number ${hold.write} of owner ${hold.owner} on ${hold.edge}, ${hold.settled
@@ -117,7 +117,7 @@ function why(user, who) {
     if (user.info)
         facts.push(["info", user.info]);
     if (user.sockets.length === 0)
-        facts.push(["sockets", "on edges that are not asked from here (edge.admin.peers)"]);
+        facts.push(["socket", "on edges that are not asked from here (edge.admin.peers)"]);
     return facts;
 }
 
@@ -186,7 +186,8 @@ export async function lookAtChannel() {
             return;
         roster = who;
         say(element("roster-summary"), summary(who));
-        fill(element("roster-edges"), who.edges.filter((edge) => edge.users + edge.more > 0), (edge) => `${edge.edge}/${edge.owner}`, chip,
+        fill(element("roster-edges"), who.edges.filter((edge) => edge.users + edge.more > 0)
+            .sort((a, b) => a.edge.localeCompare(b.edge)), (edge) => `${edge.edge}/${edge.owner}`, chip,
             (made, edge) => say(made, chipWords(edge, who.kind)));
         table(element("roster"), "Users", rosterColumns, [...who.users].sort((a, b) => a.id.localeCompare(b.id, undefined, { numeric: true })), ({ id }) => id);
         element("sockets-title").hidden = who.sockets.length === 0;

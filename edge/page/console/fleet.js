@@ -114,7 +114,7 @@ const said = ({ edge }) => edge && !edge.problem ? edge.now : null;
 const edgeColumns = (lease_ms) => [
     { label: "Edge", head: true, cell: (td, row) => {
         if (!td.firstChild)
-            td.append(h("span"), h("span", { className: "mark" }));
+            td.append(h("span"), h("span", { className: "mark here" }));
         say(td.firstChild, row.name);
         say(td.lastChild, row.here ? "this one" : "");
     } },
