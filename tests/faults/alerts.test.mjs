@@ -2,10 +2,13 @@
  * what its paragraph says to do clears it. All faults at once, each on edges of its own or on one that others do not touch.
  *
  * Time is scaled: Prometheus scrapes every 0.3 s instead of 15, and all durations in the rules are 1/50; thresholds in seconds
- * are as they are. A loop that hangs or is late, and a certificate near its end, are in tests/prometheus/rules.test.yml. */
+ * are as they are. A loop that hangs or is late has its tests in tests/prometheus/rules.test.yml. */
 
 import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'node:test';
+import { Authority } from '../support/certificates.mjs';
 import { backEnd, connectPusher, disconnect, subscribe } from '../support/clients.mjs';
 import { Crowd } from '../support/crowd.mjs';
 import { app, presence, sleep } from '../support/fleet.mjs';
@@ -47,7 +50,18 @@ async function fleetEdge(name, options = oneShard) {
     return { fleet, shard, redis: shard.instances[0], edge };
 }
 
+/* Certificates in files of its own, which are renewed in place. */
+const authority = new Authority();
+const certificate = { certificate: join(authority.folder, 'edge.pem'), key: join(authority.folder, 'edge.key') };
+function renew(days) {
+    const issued = authority.issue(['IP:127.0.0.1'], { days });
+    copyFileSync(issued.certificate, certificate.certificate);
+    copyFileSync(issued.key, certificate.key);
+}
+renew(90);
+
 let down = await memoryEdge('down');
+const tls = await memoryEdge('tls', { edge: { listen: [{ address: '127.0.0.1', port: 0, tls: { certificates: [certificate] } }] } });
 const narrow = await memoryEdge('narrow', { edge: { head_timeout_ms: 60_000 }, limit: 300 });
 let drains = await memoryEdge('drains', { edge: { drain_ms: 600_000 } });
 const busy = await memoryEdge('busy', { apps: [plain, late, big], edge: { outbox_bytes: 65_536, outbox_stall_ms: 1000 } });
@@ -58,7 +72,7 @@ const [out, data, flushed, elected] = await Promise.all([
 const crowd = new Crowd();
 
 const prometheus = await new Prometheus().start({
-    down: down.adminPort, narrow: narrow.adminPort, drains: drains.adminPort, busy: busy.adminPort,
+    down: down.adminPort, tls: tls.adminPort, narrow: narrow.adminPort, drains: drains.adminPort, busy: busy.adminPort,
     out: out.edge.adminPort, data: data.edge.adminPort, flushed: flushed.edge.adminPort, elected: elected.edge.adminPort,
 });
 
@@ -176,6 +190,17 @@ async function overloaded(t) {
     await cleared;
 }
 
+async function certificateExpires(t) {
+    const { cleared } = await fault(t, 'tls', ['RollcallCertificateExpires'], async () => {
+        renew(10);
+        assert.equal((await tls.reload()).status, 200);
+    }, async () => {
+        renew(90);
+        assert.equal((await tls.reload()).status, 200);
+    });
+    await cleared;
+}
+
 async function configuration(t) {
     const { settings } = busy;
     const { cleared } = await fault(t, 'busy', ['RollcallReloadRefused'],
@@ -257,17 +282,17 @@ async function flushes(t) {
 /* ---- all at once ---- */
 
 test('nothing fires while nothing is wrong', async () => {
-    await until(async () => (await prometheus.query('sum(up{job="rollcall"})'))[0]?.value === 8, 'all edges to be scraped');
+    await until(async () => (await prometheus.query('sum(up{job="rollcall"})'))[0]?.value === 9, 'all edges to be scraped');
     await until(async () => (await prometheus.firing()).size === 0, 'a calm fleet', 30_000);
 });
 
 test('each fault fires its alert, and what to do clears it', { concurrency: true }, async (t) => {
-    const faults = [edgeDown, drainsTooLong, webhooksLate, webhooksLost, slowReaders, publisherClocks, overloaded, configuration, redisOut, sentinels, dataFaults, flushes];
+    const faults = [edgeDown, drainsTooLong, webhooksLate, webhooksLost, slowReaders, publisherClocks, overloaded, certificateExpires, configuration, redisOut, sentinels, dataFaults, flushes];
     await Promise.all(faults.map((inject) => t.test(inject.name, inject)));
 });
 
 /* What cannot be injected from outside has its tests in tests/prometheus/rules.test.yml. */
-const ELSEWHERE = ['RollcallLoopHangs', 'RollcallLoopsLate', 'RollcallCertificateExpires'];
+const ELSEWHERE = ['RollcallLoopHangs', 'RollcallLoopsLate'];
 
 test('no alert was left out, and in the end nothing fires', async () => {
     const { data: { groups } } = await (await fetch(`http://127.0.0.1:${prometheus.port}/api/v1/rules`)).json();
@@ -281,6 +306,6 @@ test('no alert was left out, and in the end nothing fires', async () => {
 
 test('all leave with 0', async () => {
     await prometheus.stop();
-    await Promise.all([down, drains, narrow, busy, out.edge, data.edge, flushed.edge, elected.edge].map((edge) => edge.stop()));
+    await Promise.all([down, drains, tls, narrow, busy, out.edge, data.edge, flushed.edge, elected.edge].map((edge) => edge.stop()));
     await Promise.all([out, data, flushed, elected].map(({ fleet }) => fleet.stop()));
 });
