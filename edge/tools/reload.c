@@ -63,7 +63,7 @@ static void set_options(CURL *easy, const char *url, struct curl_slist *headers,
 
 static void post(const char *where, const char *token, struct asking *asking)
 {
-    char *url;
+    char *url = NULL;
     CURL *easy = curl_easy_init();
     must(easy && asprintf(&url, "http://%s/reload", where) > 0);
     struct curl_slist *headers = say_token(token);
