@@ -69,7 +69,8 @@ struct app_counters {
     atomic_uint references;
     atomic_uint connections;
     atomic_uint elsewhere; /* connections on the other edges of the fleet, as last told */
-    struct rate publishes; /* the node's alone */
+    struct rate publishes; /* the node's alone, as the next one */
+    bool summed;           /* connections are told to the store */
 };
 
 /* One pair; an app has several while it changes from an old one to a new. */

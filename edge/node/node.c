@@ -121,6 +121,7 @@ void node_reload(struct node *node, const struct config *config)
     node->config = config_ref(config);
     readiness_tolerate(&node->readiness, READINESS_BLIND, config->presence.ready_when_blind);
     node_reload_webhooks(node);
+    node_reload_usage(node, before);
     config_unref(before);
 }
 

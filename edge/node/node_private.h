@@ -116,6 +116,8 @@ void node_note_client_event(struct node *node, const struct app *app, const stru
  * store tells of the other edges goes into the apps' counters (usage.c). */
 void node_start_usage(struct node *node);
 void node_stop_usage(struct node *node);
+void node_reload_usage(
+    struct node *node, const struct config *before); /* apps that are gone have no connections */
 void node_on_usage(void *node, const char *app_id, uint64_t elsewhere);
 
 /* From now on node->readiness says whether a shard is out of reach; until node_stop_blind(). Nothing without a fleet. */

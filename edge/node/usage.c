@@ -18,7 +18,9 @@ static void on_due(struct wheel_timer *timer, uint64_t now_ms)
     struct node *node = CONTAINER_OF(timer, struct node, usage);
     for (size_t i = 0; i < node->config->app_count; i++) {
         const struct app *app = &node->config->apps[i];
-        if (app->limits.connections)
+        /* Whose limit a reload has taken off here may still have one on other edges. */
+        app->counters->summed |= app->limits.connections > 0;
+        if (app->counters->summed)
             store_set_usage(node->store, app->id,
                 atomic_load_explicit(&app->counters->connections, memory_order_relaxed));
     }
@@ -31,6 +33,15 @@ void node_start_usage(struct node *node)
         return;
     node->usage.expired = on_due;
     wheel_set(&node->wheel, &node->usage, uv_now(node->loop));
+}
+
+void node_reload_usage(struct node *node, const struct config *before)
+{
+    for (size_t i = 0; i < before->app_count; i++) {
+        const struct app *app = &before->apps[i];
+        if (app->counters->summed && !config_app_by_id(node->config, app->id, strlen(app->id)))
+            store_set_usage(node->store, app->id, 0);
+    }
 }
 
 void node_stop_usage(struct node *node)

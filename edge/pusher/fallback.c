@@ -110,11 +110,21 @@ static void answer_preflight(const struct http_request *request)
                                              "Access-Control-Max-Age: 86400\r\n");
 }
 
+static void keep_origin(struct fallback_session *session, const struct http_request *request)
+{
+    const struct http_text *origin = http_header_find(request, "origin");
+    if (origin && !(session->origin = strndup(origin->bytes, origin->length)))
+        abort();
+}
+
+/* Who was let in stays, also when a reload has taken his origin out of the list. */
 static bool origin_fits(const struct http_request *request, const struct fallback_session *session)
 {
     const struct http_text *origin = http_header_find(request, "origin");
     const struct app *app = session->connection ? session->connection->app : NULL;
-    return !app || config_origin_allowed(app, origin ? origin->bytes : NULL, origin ? origin->length : 0);
+    if (!app || (origin && session->origin && http_text_is(*origin, session->origin)))
+        return true;
+    return config_origin_allowed(app, origin ? origin->bytes : NULL, origin ? origin->length : 0);
 }
 
 /* ---- receiving ---- */
@@ -139,6 +149,7 @@ static void open_session(
     int code = admit(worker, request, target->app_path, &admission);
     struct fallback_session *session = fallback_session_new(host, target->name, &admission, request->seat);
     struct connection *connection = session->connection;
+    keep_origin(session, request);
     fallback_session_receive(session, request->exchange, target->action == POLL);
     if (code)
         connection_refuse(connection, code, admission.why);

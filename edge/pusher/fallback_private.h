@@ -35,6 +35,7 @@ struct fallback_session {
     struct outbox left;            /* what the connection had not said when it ended */
     int end_code;                  /* from then on */
     char *end_why;                 /* owned */
+    char *origin;                  /* owned: of the page that opened it; NULL: it named none */
     struct fallback_receiver receiver;
     struct wheel_timer away; /* runs while nobody receives */
     bool open_said, close_said;

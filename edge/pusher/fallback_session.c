@@ -58,6 +58,7 @@ static void session_free(struct fallback_session *session)
     wheel_cancel(&session->away);
     outbox_deinit(&session->left);
     free(session->end_why);
+    free(session->origin);
     free(session);
 }
 

@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test, { after } from 'node:test';
-import { authorize, backEnd, connectPusher, disconnect, event, settled, subscribe } from '../support/clients.mjs';
-import { PROTOCOL, appPath, exchange, get, openPusher, openWebSocket, upgradeHead } from '../support/raw.mjs';
+import { authorize, backEnd, connectPusher, disconnect, event, subscribe } from '../support/clients.mjs';
+import { openFallback, request } from '../support/fallback.mjs';
+import { PROTOCOL, appPath, exchange, get, openPusher, openWebSocket } from '../support/raw.mjs';
 import { app, config, startServer } from '../support/server.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -146,6 +147,17 @@ test('other origins: only for those who come', async () => {
     (await from('https://b.example')).destroy();
     await there.settled();
     there.destroy();
+    await server.reload(with_({}));
+});
+
+test('a session of the HTTP fallback stays, too, but pages of other origins still have no part in it', async () => {
+    const session = await openFallback(server, { polls: true, headers: { Origin: 'https://a.example' } });
+    await taken(apps({ ...app, allowed_origins: ['https://b.example'] }, old), 'changed: apps["7"].allowed_origins');
+    await session.subscribe('still-there');
+    const stolen = await request(server, `${session.base}/xhr_send`, { body: '[]', headers: { Origin: 'https://c.example' } });
+    assert.equal(stolen.status, 403);
+    await assert.rejects(openFallback(server, { headers: { Origin: 'https://a.example' } }), /4009/);
+    session.leave();
     await server.reload(with_({}));
 });
 
