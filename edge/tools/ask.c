@@ -24,13 +24,21 @@ static void must(bool good)
 
 /* ---- which edges ---- */
 
-static void print_own(const struct config *config, char *text, size_t bytes)
+/* Where one connects to reach what listens there. */
+static const char *reachable(const char *address)
 {
-    const char *address = config->edge.admin.address;
+    return strcmp(address, "0.0.0.0") == 0 ? "127.0.0.1" : strcmp(address, "::") == 0 ? "::1" : address;
+}
+
+bool tool_own_admin(const struct config *config, char *text, size_t bytes)
+{
+    const char *address = reachable(config->edge.admin.address);
     text[0] = '\0';
-    if (config->edge.admin.enabled && config->edge.admin.port)
-        snprintf(text, bytes, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
-            (unsigned)config->edge.admin.port);
+    if (!config->edge.admin.enabled || !config->edge.admin.port)
+        return false;
+    snprintf(
+        text, bytes, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, (unsigned)config->edge.admin.port);
+    return true;
 }
 
 void tool_edges_init(struct tool_edges *edges, const struct tool_call *call)
@@ -39,12 +47,12 @@ void tool_edges_init(struct tool_edges *edges, const struct tool_call *call)
     edges->count = 0;
     edges->where = calloc(call->edge_count + config->edge.admin.peer_count + 1, sizeof(*edges->where));
     must(edges->where);
-    print_own(config, edges->own, sizeof(edges->own));
+    bool has_own = tool_own_admin(config, edges->own, sizeof(edges->own));
     for (size_t i = 0; i < call->edge_count; i++)
         edges->where[edges->count++] = call->edges[i];
     if (call->edge_count)
         return;
-    if (edges->own[0])
+    if (has_own)
         edges->where[edges->count++] = edges->own;
     for (size_t i = 0; i < config->edge.admin.peer_count; i++)
         if (strcmp(config->edge.admin.peers[i], edges->own) != 0)

@@ -10,8 +10,13 @@
 struct tool_edges {
     const char **where;
     size_t count;
-    char own[160];
+    char own[300];
 };
+
+/* Where the admin listener of a configuration can be reached from its own machine; false when it is off, or on a port that
+ * is not known before it runs. */
+bool tool_own_admin(const struct config *config, char *text, size_t bytes);
+
 void tool_edges_init(struct tool_edges *edges, const struct tool_call *call);
 void tool_edges_deinit(struct tool_edges *edges);
 

@@ -1,8 +1,7 @@
 /* `rollcall reload`: has a running server read its configuration again, and prints what came of it. The file is the
  * server's to judge, which may have another environment and may read other files than we may. */
-#include "edge/tools/tools.h"
-
 #include "edge/base/buffer.h"
+#include "edge/tools/ask.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -93,23 +92,12 @@ static int tell(const struct asking *asking, const char *where)
     return is_good ? TOOL_OK : is_wrong ? TOOL_CONFIG : TOOL_UNAVAILABLE;
 }
 
-/* Where one connects to reach what listens there. */
-static const char *reachable(const char *address)
-{
-    return strcmp(address, "0.0.0.0") == 0 ? "127.0.0.1" : strcmp(address, "::") == 0 ? "::1" : address;
-}
-
 /* False after a word why not. */
 static bool print_where(const struct tool_call *call, char where[300])
 {
-    const struct config *config = call->config;
-    const char *address = reachable(config->edge.admin.address);
-    if (call->edge_count > 0)
+    if (call->edge_count > 0) {
         snprintf(where, 300, "%s", call->edges[0]);
-    else if (config->edge.admin.enabled && address[0] && config->edge.admin.port)
-        snprintf(where, 300, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
-            (unsigned)config->edge.admin.port);
-    else {
+    } else if (!tool_own_admin(call->config, where, 300)) {
         fputs("rollcall: the configuration names no admin listener that could be asked (edge.admin); say "
               "where it is with --edge HOST:PORT, or send the server SIGHUP and read its log\n",
             stderr);
