@@ -41,6 +41,30 @@ static bool write_facts(void *context, struct buffer *out)
     return true;
 }
 
+static enum reload_result reload_result;
+static struct reload_asker *reload_asker;
+
+static void tell_later(uv_timer_t *timer)
+{
+    static const char text[] = "x.json:1: words\n";
+    uv_close((uv_handle_t *)timer, NULL);
+    reload_asker->told(reload_asker, reload_result, text, sizeof(text) - 1);
+}
+
+static void reload(void *context, struct reload_asker *asker)
+{
+    static uv_timer_t timer;
+    reload_asker = asker;
+    uv_timer_init(&((struct server *)context)->loop, &timer);
+    uv_timer_start(&timer, tell_later, 20, 0);
+}
+
+static void write_reload(void *context, struct buffer *out)
+{
+    (void)context;
+    buffer_add_string(out, "{\"generation\":1}\n");
+}
+
 static void on_stop(uv_async_t *async)
 {
     struct server *server = async->data;
@@ -68,6 +92,8 @@ static int start(struct server *server, const char *edge)
         .alive = alive,
         .readiness = &server->readiness,
         .write_facts = write_facts,
+        .reload = reload,
+        .write_reload = write_reload,
         .context = server};
     return admin_new(&server->loop, &server->wheel, server->config, &sources, &server->admin);
 }
@@ -189,6 +215,47 @@ static void test_refusals(void **state)
     assert_null(strstr(answer, "alive"));
 }
 
+#define NONE "Content-Length: 0\r\n"
+
+static void test_a_reload_is_answered_when_it_is_over(void **state)
+{
+    static const struct {
+        enum reload_result result;
+        int status;
+    } cases[] = {{RELOAD_TAKEN, 200}, {RELOAD_REFUSED, 422}, {RELOAD_NOT_NOW, 503}};
+    (void)state;
+    struct server server;
+    for (size_t i = 0; i < 3; i++) {
+        reload_result = cases[i].result;
+        assert_int_equal(start(&server, "\"admin\": {\"port\": 0}"), 0);
+        assert_answer(answer_with(&server, "POST /reload", NONE), cases[i].status,
+            PARTS("Content-Type: text/plain; charset=utf-8", "Cache-Control: no-store",
+                "\r\n\r\nx.json:1: words\n"));
+    }
+    assert_int_equal(start(&server, "\"admin\": {\"port\": 0}"), 0);
+    assert_answer(answer_to(&server, "GET /reload"), 200, PARTS("{\"generation\":1}\n"));
+    assert_int_equal(start(&server, "\"admin\": {\"port\": 0}"), 0);
+    assert_answer(answer_to(&server, "DELETE /reload"), 405, PARTS("{\"error\":"));
+}
+
+static void test_a_reload_wants_the_token_and_no_other_site(void **state)
+{
+    static const char admin[] = "\"admin\": {\"port\": 0, \"token\": \"12345678\"}";
+    (void)state;
+    struct server server;
+    reload_result = RELOAD_TAKEN;
+    assert_int_equal(start(&server, admin), 0);
+    assert_answer(answer_with(&server, "POST /reload", NONE), 401, PARTS("WWW-Authenticate: Bearer"));
+    assert_int_equal(start(&server, admin), 0);
+    assert_answer(answer_to(&server, "GET /reload"), 401, PARTS("WWW-Authenticate: Bearer"));
+    assert_int_equal(start(&server, admin), 0);
+    assert_answer(answer_with(&server, "POST /reload", NONE "Authorization: Bearer 12345678\r\n"), 200,
+        PARTS("x.json:1: words"));
+    assert_int_equal(start(&server, "\"admin\": {\"port\": 0}"), 0);
+    assert_answer(answer_with(&server, "POST /reload", NONE "Origin: http://elsewhere.example\r\n"), 403,
+        PARTS("another site"));
+}
+
 static void test_the_path_prefix_is_for_clients_only(void **state)
 {
     (void)state;
@@ -292,6 +359,8 @@ int main(void)
         cmocka_unit_test(test_who_is_connected_is_told_to_those_with_the_token),
         cmocka_unit_test(test_other_sites_have_no_way_in),
         cmocka_unit_test(test_without_a_token_health_and_metrics_are_open),
+        cmocka_unit_test(test_a_reload_is_answered_when_it_is_over),
+        cmocka_unit_test(test_a_reload_wants_the_token_and_no_other_site),
         cmocka_unit_test(test_the_path_prefix_is_for_clients_only),
         cmocka_unit_test(test_a_port_that_is_taken),
     };
