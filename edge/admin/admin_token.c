@@ -42,7 +42,9 @@ bool admin_allows(const struct config *config, const struct http_request *reques
     static const char headers[] = "Cache-Control: no-store\r\n";
     if (is_of_other_site(request)) {
         http_answer_error(request->exchange, 403, headers,
-            "a page of another site has caused this request, and only this listener's own page may");
+            "a page of another site has caused this request, and only this listener's own page may (a proxy "
+            "in "
+            "front of it has to pass the Host header on)");
         return false;
     }
     if (!config->edge.admin.token[0] && right == ADMIN_RELOADS)

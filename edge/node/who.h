@@ -40,8 +40,8 @@ struct who {
  *            "held_by":[{"edge":…,"owner":…,"lease_ms":…,"here":bool}…],
  *            "sockets":[{"socket_id":…,"since_ms":…,"connected_ms":…,"worker":…}…]}…],
  *  "edges":[{"edge":…,"owner":…|null,"lease_ms":…|null,"here":bool,"users":…,"more":…,"last_write":…}…],
- *  "here":{"subscriptions":…,"sockets":[… those that are no members]},
+ *  "here":{"subscriptions":…,"cut":bool,"sockets":[… those that are no members]},
  *  "hold":null|{"owner":…,"write":…,"settled":bool,"fresh_ago_ms":…}}
- * id: of the process, as in /api/edge. held_by: with known false, what this edge knows: itself, and {"edge":null,…} for others. hold: with a user, what this
+ * id: of the process, as in /api/edge. cut: not all sockets are listed. held_by: with known false, what this edge knows: itself, and {"edge":null,…} for others. hold: with a user, what this
  * edge has written of him itself. sockets are those of this edge; times are since 1970. */
 void who_write(struct node *node, const struct who *who, struct buffer *json);

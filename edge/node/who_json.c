@@ -194,6 +194,7 @@ void who_write(struct node *node, const struct who *who, struct buffer *json)
 {
     struct socket_list list = collect(who);
     size_t total = 0;
+    bool is_cut = false;
     write_head(node, who, json);
     buffer_add_string(json, ",\"users\":[");
     for (size_t i = 0; i < who->user_count; i++) {
@@ -203,8 +204,8 @@ void who_write(struct node *node, const struct who *who, struct buffer *json)
     buffer_add_string(json, "]");
     write_edges(node, who, json);
     for (unsigned w = 0; w < who->asked_count; w++)
-        total += who->asked[w].total;
-    buffer_printf(json, ",\"here\":{\"subscriptions\":%zu,", total);
+        total += who->asked[w].total, is_cut |= who->asked[w].total > who->asked[w].count;
+    buffer_printf(json, ",\"here\":{\"subscriptions\":%zu,\"cut\":%s,", total, is_cut ? "true" : "false");
     write_sockets(&list, "", json);
     buffer_add_string(json, "}");
     write_hold(node, who, json);

@@ -49,6 +49,7 @@ bool screen_open(void)
         return false;
     struct termios raw = before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* it would leave the shell on the other screen */
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     for (size_t i = 0; i < 3; i++)
         sigaction(ends[i], &(struct sigaction){.sa_handler = on_end}, NULL);

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import test, { after } from 'node:test';
 import { openTab, startBrowser } from '../support/browser.mjs';
-import { backEnd, connectPusher, disconnect, hears, subscribe } from '../support/clients.mjs';
+import { authorize, backEnd, connectPusher, disconnect, hears, subscribe } from '../support/clients.mjs';
 import { adminOf, ask, goTo, openConsole, reads, rows, token } from '../support/console.mjs';
+import { openPusher } from '../support/raw.mjs';
 import { app, runServerWith, startServer } from '../support/server.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -134,6 +135,25 @@ test('who is where, and since when, to the socket', async () => {
     assert.deepEqual([first.found, first.channels.map(({ name }) => name)], [2, ['presence-x']], 'the largest first');
     [...anna, bert].forEach(disconnect);
     await until(async () => (await ask(server, '/api/channels?app=7')).json.found === 0, 'the channels to be vacated');
+});
+
+test('a channel with more people than are listed says so, and each of them can still be asked for', async () => {
+    const most = 1000, one = await startServer({ edge: { name: 'full', workers: 1, admin: adminOf(0) }, apps: [{ ...app, limits: { presence_members: 0 } }] });
+    const sockets = await Promise.all(Array.from({ length: most + 5 }, () => openPusher(one)));
+    sockets.forEach((socket, i) => {
+        const data = JSON.stringify({ user_id: `user-${i}` });
+        socket.send('pusher:subscribe', { channel: 'presence-full', channel_data: data, ...authorize(one, socket.socketId, 'presence-full', JSON.parse(data)) });
+    });
+    const asked = async (more = '') => (await ask(one, `/api/who?app=7&channel=presence-full${more}`)).json;
+    await until(async () => (await asked()).users_total === most + 5, 'all to be there');
+    const { users, here } = await asked();
+    assert.deepEqual([users.length, here.subscriptions, here.cut], [most, most + 5, true]);
+    for (const i of [0, most - 1, most + 4]) {
+        const { users: [user], here: part } = await asked(`&user=user-${i}`);
+        assert.deepEqual([user.sockets.map(({ socket_id }) => socket_id), part.cut], [[sockets[i].socketId], false]);
+    }
+    sockets.forEach((socket) => socket.destroy());
+    await one.stop();
 });
 
 test('events are watched by number: who waits is told, who is slow is told what he missed, other apps stay theirs', async () => {

@@ -116,7 +116,7 @@ function why(user, who) {
             ? `acknowledged by Redis; last heartbeat ${seconds(hold.fresh_ago_ms)} ago` : "not acknowledged yet"}`]);
     if (user.info)
         facts.push(["info", user.info]);
-    if (user.sockets.length === 0)
+    if (user.sockets.length === 0 && who) /* who was asked for this user alone: nothing was cut */
         facts.push(["socket", "on edges that are not asked from here (edge.admin.peers)"]);
     return facts;
 }
@@ -155,7 +155,7 @@ const rosterColumns = [
                 say(made, holder(edge));
             });
     } },
-    { label: "Sockets", number: true, cell: (td, user) => say(td, user.sockets.length ? count(user.sockets.length) : "elsewhere") },
+    { label: "Sockets", number: true, cell: (td, user) => say(td, user.sockets.length ? count(user.sockets.length) : roster.here.some(({ cut }) => cut) ? "not listed" : "elsewhere") },
     { label: "Since", number: true, cell: (td, user) =>
         say(td, user.sockets.length ? clock(Math.min(...user.sockets.map(({ since_ms }) => since_ms))) : "") },
     { label: "Why", unlabelled: true, cell: (td, user) => {
