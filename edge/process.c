@@ -174,6 +174,7 @@ static void stop(struct process *process)
     uv_close((uv_handle_t *)&process->on_int, NULL);
     uv_close((uv_handle_t *)&process->watchdog, NULL);
     process_leave_close(process);
+    process_overload_close(process);
     process_reload_close(process);
     process_give_up_place(process);
     process_certificates_close(process);
@@ -192,6 +193,7 @@ int process_serve(const struct config *config, const char *path, bool take_over)
     start_signals(&process);
     start_watchdog(&process);
     process_leave_init(&process);
+    process_overload_init(&process);
     process_reload_init(&process, path);
     process_certificates_init(&process);
     int error = start(&process, take_over);
@@ -203,6 +205,7 @@ int process_serve(const struct config *config, const char *path, bool take_over)
     }
     log_info("process.ready", "ready: %u workers, presence in %s", process.worker_count,
         config->presence.store == PRESENCE_REDIS ? "Redis" : "memory");
+    process_overload_start(&process);
     systemd_notify_ready();
     uv_run(process.loop, UV_RUN_DEFAULT);
     stop(&process);

@@ -2,6 +2,7 @@
  *
  *   process.c         start and end
  *   process_listen.c  the listening sockets: opened, inherited, handed over to a successor
+ *   process_overload.c  whether it is at one of its limits
  *   process_leave.c   from the order to stop to the last connection
  *   process_reload.c  from one configuration to the next
  *   process_certificates.c  when certificates expire
@@ -22,6 +23,12 @@ struct process {
     uv_loop_t *loop;
     uv_signal_t on_term, on_int;
     uv_timer_t watchdog;
+    struct { /* process_overload.c */
+        uv_timer_t timer;
+        unsigned looks, paced_looks;
+        uint64_t paced;
+        bool memory, connections, accepts; /* over the limit */
+    } overload;
     uv_timer_t look_at_certificates;
     struct node *node;
     struct admin *admin;
@@ -82,6 +89,13 @@ void process_give_up_place(struct process *process);
 
 /* After all else. */
 void process_listen_deinit(struct process *process);
+
+/* ---- process_overload.c ---- */
+
+/* Before and after: the timer is a handle of the loop. It runs from _start(), when node and workers are there. */
+void process_overload_init(struct process *process);
+void process_overload_start(struct process *process);
+void process_overload_close(struct process *process);
 
 /* ---- process_leave.c ----
  *

@@ -1,6 +1,8 @@
 /* What /proc says of this process. */
 #include "edge/admin/admin_pages.h"
 
+#include "edge/base/resident.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,16 +21,6 @@ static void read_start(const char *path, char *text, size_t size)
     text[got > 0 ? got : 0] = '\0';
     if (fd >= 0)
         close(fd);
-}
-
-static uint64_t read_resident_bytes(void)
-{
-    char text[256];
-    uint64_t pages;
-    read_start("/proc/self/statm", text, sizeof(text));
-    if (sscanf(text, "%*u %" SCNu64, &pages) != 1)
-        return 0;
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Linux 6.2 and newer say the number of entries as the size; before that they must be counted, which takes
@@ -76,7 +68,7 @@ void admin_process_read(struct admin_process *process)
     struct timespec cpu = {0};
     struct rlimit files;
     *process = (struct admin_process){0};
-    process->resident_bytes = read_resident_bytes();
+    process->resident_bytes = resident_bytes();
     process->open_fds = count_open_fds();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
         process->max_fds = files.rlim_cur;

@@ -19,6 +19,8 @@ typedef atomic_uint_least64_t metric;
     X(sockets_accepted, "rollcall_sockets_accepted_total", "counter", "Sockets taken from the listeners.")   \
     X(accept_paused, "rollcall_accept_paused_total", "counter",                                              \
         "Times accepting stopped for want of descriptors or memory.")                                        \
+    X(accepts_paced, "rollcall_accepts_paced_total", "counter",                                              \
+        "Times accepting waited because of edge.accepts_per_second.")                                        \
     X(messages_received, "rollcall_messages_received_total", "counter", "Messages received from clients.")   \
     X(messages_refused, "rollcall_messages_refused_total", "counter",                                        \
         "Client messages answered with an error.")                                                           \

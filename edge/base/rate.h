@@ -13,3 +13,6 @@ struct rate {
 /* Takes `count` tokens if they are there. per_second 0 is no limit. The bucket holds `burst` tokens when
  * full. */
 bool rate_take(struct rate *rate, uint32_t count, uint32_t per_second, uint32_t burst, uint64_t now_ms);
+
+/* Gives back what was just taken and not used. */
+void rate_give_back(struct rate *rate, uint32_t count);

@@ -166,6 +166,8 @@ struct config {
             char **peers; /* for config_endpoint_split(); the other edges' admin listeners */
             size_t peer_count;
         } admin;
+        uint64_t memory_bytes;       /* resident; above that nobody new; 0: unlimited */
+        uint32_t accepts_per_second; /* of the process; 0: unlimited */
         uint32_t connections; /* of the process; a 0 in the file has become what the descriptors allow */
         uint32_t activity_timeout_s;
         uint32_t ping_after_ms;

@@ -213,6 +213,28 @@ static const struct config_key edge_keys[] = {
         .sentence =
             "Connections of clients, of all apps together; 4100 above that, and clients try again. "
             "The limit of open files (ulimit -n) also pays for back ends and for the process itself."},
+    {.name = "memory_bytes",
+        .type = CONFIG_NUMBER,
+        EDGE(memory_bytes),
+        .unit = "bytes",
+        .min = 16 * MIB,
+        .max = 1024 * GIB,
+        .zero = "unlimited",
+        .sentence =
+            "Resident memory of the process; while it has more, new clients get 4100. Less than what kills "
+            "it "
+            "(MemoryMax= of a unit, the limit of a container): buffers of the kernel count there, too."},
+    {.name = "accepts_per_second",
+        .type = CONFIG_NUMBER,
+        EDGE(accepts_per_second),
+        .unit = "a second",
+        .max = RATE_MAX,
+        .zero = "unlimited",
+        .sentence = "New connections that are taken, of the whole process. Others wait in the kernel's "
+                    "queue, and when that is "
+                    "full are not answered: a crowd that comes at once is let in one after the other, and "
+                    "those inside keep "
+                    "their latency."},
     {.name = "activity_timeout_s", /* protocol.md: 120, never 0 (pusher-js throws) */
         .type = CONFIG_NUMBER,
         EDGE(activity_timeout_s),

@@ -4,10 +4,12 @@
 #include "edge/door/door_internal.h"
 #include "edge/door/forwarded.h"
 #include "edge/door/http_connection.h"
+#include "edge/door/pace.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,6 +46,14 @@ static void on_pause_over(struct wheel_timer *timer, uint64_t now_ms)
     watch_listeners(door);
 }
 
+static void pause_accepting(struct door *door)
+{
+    struct door_listener *listener;
+    LIST_FOREACH (listener, &door->listeners, entry)
+        uv_poll_stop(&listener->poll);
+    wheel_set(door->wheel, &door->accept_pause, door_now_ms(door) + PAUSE_MS);
+}
+
 /* No descriptor or no memory is left. New clients are not left waiting in the backlog for an answer that
  * will not come soon: some are accepted with the spare descriptor and closed at once. Then accepting pauses,
  * because a listener whose backlog is not empty would wake the loop for ever. */
@@ -68,9 +78,7 @@ static void shed_and_pause(struct door *door, struct door_listener *listener, in
         log_error("accept.paused", "cannot accept (%s): %u connections shed, next try in %d ms",
             strerror(error), shed, PAUSE_MS);
     }
-    LIST_FOREACH (listener, &door->listeners, entry)
-        uv_poll_stop(&listener->poll);
-    wheel_set(door->wheel, &door->accept_pause, now_ms + PAUSE_MS);
+    pause_accepting(door);
 }
 
 /* A proxy's connection has no seat: each of its requests is someone else's. */
@@ -120,17 +128,44 @@ static bool is_of_one_connection(int error)
     return error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM && error != EINVAL;
 }
 
+/* The admin listener, which takes no upgrades, is not for clients, and must answer just then. */
+static bool is_paced(const struct door *door)
+{
+    return door->handlers.upgrade && door->config->edge.accepts_per_second > 0;
+}
+
+/* Of those who had to wait many have given up meanwhile, and must not cost the others their turn. */
+static bool has_hung_up(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+           (info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_CLOSE);
+}
+
 /* 0, -EAGAIN when nobody waits, or what else keeps the next one from being accepted. */
 static int accept_one(struct door_listener *listener)
 {
     struct sockaddr_storage from = {0};
     socklen_t length = sizeof(from);
     int fd = accept4(listener->fd, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0 && is_paced(listener->door) && has_hung_up(fd)) {
+        close(fd);
+        door_pace_give_back(listener->door->config->edge.accepts_per_second);
+    } else if (fd >= 0) {
         take_in(listener, fd, (struct sockaddr *)&from);
-    else if (errno == EAGAIN || !is_of_one_connection(errno))
+    } else if (errno == EAGAIN || !is_of_one_connection(errno)) {
         return -errno;
+    }
     return 0;
+}
+
+static bool is_too_soon(struct door *door)
+{
+    if (!is_paced(door) || door_pace_take(door->config->edge.accepts_per_second, door_now_ms(door)))
+        return false;
+    metric_add(&door->metrics->accepts_paced, 1);
+    return true;
 }
 
 static void on_listener(uv_poll_t *poll, int status, int events)
@@ -140,7 +175,13 @@ static void on_listener(uv_poll_t *poll, int status, int events)
     if (status < 0)
         log_error("accept.broken", "a listener cannot be watched: %s", uv_strerror(status));
     for (int i = 0; i < ACCEPTS_PER_TURN && !listener->door->stopped; i++) {
+        if (is_too_soon(listener->door)) {
+            pause_accepting(listener->door);
+            return;
+        }
         int error = accept_one(listener);
+        if (error && is_paced(listener->door))
+            door_pace_give_back(listener->door->config->edge.accepts_per_second);
         if (error == -EAGAIN)
             return;
         if (error) {

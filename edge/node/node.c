@@ -110,6 +110,11 @@ atomic_uint *node_connections(struct node *node)
     return &node->connections;
 }
 
+atomic_bool *node_is_full(struct node *node)
+{
+    return &node->is_full;
+}
+
 uint64_t node_incarnation(const struct node *node)
 {
     return node->incarnation;

@@ -173,6 +173,9 @@ struct readiness *node_readiness(struct node *node);
 /* How many client connections the process has; connection_admit() counts them. Any thread. */
 atomic_uint *node_connections(struct node *node);
 
+/* Whether the process has no room for more clients, whatever their number: connection_admit() asks. Any thread. */
+atomic_bool *node_is_full(struct node *node);
+
 /* The random number of this process, the first half of its socket ids. */
 uint64_t node_incarnation(const struct node *node);
 

@@ -53,6 +53,7 @@ struct node {
     unsigned workers;
     struct node_line *lines; /* one a worker */
     atomic_uint connections; /* of clients, on all workers */
+    atomic_bool is_full;     /* of memory */
     struct readiness readiness;
     struct { /* whether shards are out of reach (blind.c) */
         struct wheel_timer timer;

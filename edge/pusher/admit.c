@@ -101,6 +101,8 @@ static int admit_to_app(struct worker *worker, const struct http_request *reques
         return refuse(admission, PUSHER_APP_DISABLED, "This app is disabled");
     if (!origin_fits(request, app))
         return refuse(admission, PUSHER_UNAUTHORIZED, "Pages of this origin may not use this app");
+    if (atomic_load_explicit(node_is_full(worker->node.node), memory_order_relaxed))
+        return refuse(admission, PUSHER_OVER_CAPACITY, "The server has as much memory in use as it may");
     if (!take_place(node_connections(worker->node.node), 0, worker->config->edge.connections))
         return refuse(admission, PUSHER_OVER_CAPACITY, "The server has as many connections as it may");
     unsigned elsewhere = atomic_load_explicit(&app->counters->elsewhere, memory_order_relaxed);

@@ -58,6 +58,21 @@ static void test_a_clock_that_goes_back_brings_nothing(void **state)
     assert_int_equal(take_many(&rate, 10, 1000), 0);
 }
 
+static void test_what_is_given_back_can_be_taken_again(void **state)
+{
+    (void)state;
+    struct rate rate = {0};
+    assert_true(rate_take(&rate, 2, 10, 2, 1000));
+    assert_false(rate_take(&rate, 1, 10, 2, 1000));
+    rate_give_back(&rate, 1);
+    assert_true(rate_take(&rate, 1, 10, 2, 1000));
+    assert_false(rate_take(&rate, 1, 10, 2, 1000));
+    for (int i = 0; i < 5; i++) /* more than it holds: no more than it holds is there after a while */
+        rate_give_back(&rate, 1);
+    assert_true(rate_take(&rate, 2, 10, 2, 2000));
+    assert_false(rate_take(&rate, 1, 10, 2, 2000));
+}
+
 static void test_zero_is_no_limit(void **state)
 {
     (void)state;
@@ -79,6 +94,7 @@ int main(void)
         cmocka_unit_test(test_a_new_bucket_is_full),
         cmocka_unit_test(test_refills_with_time),
         cmocka_unit_test(test_never_holds_more_than_its_burst),
+        cmocka_unit_test(test_what_is_given_back_can_be_taken_again),
         cmocka_unit_test(test_small_steps_add_up),
         cmocka_unit_test(test_a_clock_that_goes_back_brings_nothing),
         cmocka_unit_test(test_zero_is_no_limit),
