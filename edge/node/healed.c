@@ -43,7 +43,7 @@ static const struct {
         "the right server.",
         LAST},
     [NOTE_GAP] = {"gap", "Redis had lost writes of this edge. It writes again all that it holds.", LAST},
-    [NOTE_ASSERTED] = {"asserted", "This edge wrote again all that it holds: %N facts.", SUM},
+    [NOTE_ASSERTED] = {"asserted", "This edge wrote again all that it holds (facts: %N).", SUM},
     [NOTE_TIMELINE] = {"timeline",
         "The data are not those of before: emptied, restored, or another server took over. All is compared.",
         LAST},

@@ -76,7 +76,7 @@ void text_table_printf(struct text_table *table, const char *format, ...)
 static void add_cell(struct buffer *out, const char *cell, size_t width, bool is_right, bool is_last)
 {
     size_t bytes = strlen(cell), columns = text_columns(cell, bytes);
-    if (is_right)
+    if (is_right && (columns > 0 || !is_last))
         buffer_printf(out, "%*s", (int)(width - columns), "");
     buffer_add(out, cell, bytes);
     if (!is_right && !is_last)

@@ -54,7 +54,7 @@ static void test_partitions_of_one_moment_are_one_entry(void **state)
         "{\"next\":8,\"missed\":0,\"entries\":[{\"id\":1,\"time_ms\":1000,\"until_ms\":1006,"
         "\"kind\":\"gap\",\"count\":4,\"shard\":\"a\",\"partitions\":[0,2,4,6],\"channel\":null,");
     assert_has(text, "\"id\":2,");
-    assert_has(text, "This edge wrote again all that it holds: 20 facts.");
+    assert_has(text, "This edge wrote again all that it holds (facts: 20).");
     assert_null(strstr(text, "\"id\":3,"));
     healed_free(healed);
 }

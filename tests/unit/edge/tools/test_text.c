@@ -46,6 +46,13 @@ static void test_columns_are_as_wide_as_their_widest_cell(void **state)
                                    "größer      1  x\n"
                                    "a       12345  yy\n");
     assert_int_equal(table.count, 0);
+    out.length = 0;
+    table.right = 7;
+    for (size_t i = 0; i < 6; i++)
+        text_table_cell(&table, (const char *const[]){"A", "B", "C", "1", "", ""}[i]);
+    text_table_write(&table, &out);
+    buffer_add(&out, "", 1);
+    assert_string_equal(out.bytes, "A  B  C\n1     \n"); /* no blanks for an empty cell at the end */
     buffer_deinit(&out);
 }
 
