@@ -290,6 +290,7 @@ void channel_answer_waiters(struct channel *channel)
         }
         waiter = next;
     }
+    view_tell_count(channel);
 }
 
 void channel_fact_full(struct fact *fact)
@@ -324,6 +325,7 @@ static void finish_degraded(struct waiter *waiter)
         fact->accepted = true;
     }
     accept(waiter);
+    view_tell_count(channel);
 }
 
 static bool out_of_reach(const struct partition *partition)
@@ -411,5 +413,6 @@ void channel_unsubscribe(struct store *store, struct store_subscription *subscri
         fact->reason = subscription->reason;
     leave(channel, fact);
     close_if_unused(channel);
+    view_tell_count(channel);
     engine_leave(engine);
 }

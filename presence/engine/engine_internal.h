@@ -115,6 +115,7 @@ struct channel {
     uint64_t count_version;
     uint64_t total;           /* subscriptions in the fleet, as last told */
     uint64_t number_noted_ms; /* as recent; 0: never */
+    bool count_changed; /* the observer has not been told: somebody waits for his answer, and is to hear it */
     STAILQ_HEAD(kept_list, kept) kept;
     size_t kept_count;
     struct missing *missing;
@@ -371,6 +372,8 @@ void view_read(struct channel *channel);
 void view_message(struct channel *channel, const char *message, size_t bytes);
 void view_bus_lost(struct channel *channel);
 void view_close(struct channel *channel);
+/* The observer is told of a changed number of subscriptions as soon as nobody waits to be subscribed. */
+void view_tell_count(struct channel *channel);
 /* The user is on this edge and a client is about to be told: he is in the view from now on. */
 struct member *view_show_own(struct channel *channel, struct fact *fact);
 /* A user whose last subscription here has ended and of whom Redis will not tell. */

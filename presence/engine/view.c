@@ -156,16 +156,24 @@ static void apply_delta(struct channel *channel, const struct wire_event *event)
         hide(channel, event->id, event->id_bytes, mine, !partition->waits);
 }
 
-static void take_count(struct channel *channel, uint64_t version, uint64_t count)
+void view_tell_count(struct channel *channel)
 {
     const struct store *store = &channel->engine->store;
-    bool changed = channel->total != count;
+    if (!channel->count_changed || !TAILQ_EMPTY(&channel->waiters))
+        return;
+    channel->count_changed = false;
+    if (!channel->shown.has_roster && store->observer.subscription_count)
+        store->observer.subscription_count(store->observer_context, &channel->shown, channel->total);
+}
+
+static void take_count(struct channel *channel, uint64_t version, uint64_t count)
+{
     if (version < channel->count_version)
         return; /* older than what was told */
+    channel->count_changed |= channel->total != count;
     channel->count_version = version;
     channel->total = count;
-    if (changed && !channel->shown.has_roster && store->observer.subscription_count)
-        store->observer.subscription_count(store->observer_context, &channel->shown, count);
+    view_tell_count(channel);
 }
 
 static void apply(struct channel *channel, const struct wire_event *event)
@@ -260,6 +268,7 @@ void view_close(struct channel *channel)
     channel->read_out = channel->read_again = channel->confirmed = channel->subscribed = false;
     channel->rebased = channel->absent = false;
     channel->version = channel->count_version = channel->total = 0;
+    channel->count_changed = false;
 }
 
 bool view_current(const struct channel *channel)
