@@ -175,6 +175,7 @@ static void stop(struct process *process)
     uv_close((uv_handle_t *)&process->watchdog, NULL);
     process_leave_close(process);
     process_overload_close(process);
+    process_successor_close(process);
     process_reload_close(process);
     process_give_up_place(process);
     process_certificates_close(process);
@@ -194,6 +195,7 @@ int process_serve(const struct config *config, const char *path, bool take_over)
     start_watchdog(&process);
     process_leave_init(&process);
     process_overload_init(&process);
+    process_successor_init(&process);
     process_reload_init(&process, path);
     process_certificates_init(&process);
     int error = start(&process, take_over);

@@ -2,6 +2,7 @@
  *
  *   process.c         start and end
  *   process_listen.c  the listening sockets: opened, inherited, handed over to a successor
+ *   process_successor.c  starting the process that takes our place
  *   process_overload.c  whether it is at one of its limits
  *   process_leave.c   from the order to stop to the last connection
  *   process_reload.c  from one configuration to the next
@@ -43,6 +44,12 @@ struct process {
         struct hand_over_socket *sockets; /* all that we listen at; those of the workers are their doors' */
         size_t count;
     } listening;
+    struct { /* process_successor.c */
+        uv_signal_t on_usr2;
+        uv_process_t handle;
+        bool runs;
+        char binary[4096]; /* PATH_MAX */
+    } successor;
     struct { /* process_leave.c */
         enum process_leaving { PROCESS_SERVES, PROCESS_WARNS, PROCESS_DRAINS } state;
         uv_timer_t timer;
@@ -89,6 +96,12 @@ void process_give_up_place(struct process *process);
 
 /* After all else. */
 void process_listen_deinit(struct process *process);
+
+/* ---- process_successor.c ---- */
+
+/* Before and after: a handle of the loop, and one for the successor. */
+void process_successor_init(struct process *process);
+void process_successor_close(struct process *process);
 
 /* ---- process_overload.c ---- */
 

@@ -91,9 +91,11 @@ void systemd_notify_ready(void)
     systemd_notify("READY=1\nSTATUS=Serving");
 }
 
+/* A successor that we start has another id, and the same watchdog. */
 uint64_t systemd_watchdog_ms(void)
 {
     uint64_t usec = number_of("WATCHDOG_USEC"), pid = number_of("WATCHDOG_PID");
+    unsetenv("WATCHDOG_PID");
     if (usec == 0 || (pid != 0 && pid != (uint64_t)getpid()))
         return 0;
     return usec / 2000 ? usec / 2000 : 1;

@@ -22,5 +22,6 @@ void systemd_notify(const char *format, ...) __attribute__((format(printf, 1, 2)
 void systemd_notify_reloading(void);
 void systemd_notify_ready(void);
 
-/* How often the watchdog wants to be told that we are alive, in ms: half of what WATCHDOG_USEC allows. 0: there is none. */
+/* How often the watchdog wants to be told that we are alive, in ms: half of what WATCHDOG_USEC allows. 0: there is none, or
+ * it is for another process. Takes WATCHDOG_PID out of the environment: it would not fit our children. */
 uint64_t systemd_watchdog_ms(void);

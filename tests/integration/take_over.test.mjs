@@ -1,6 +1,7 @@
 /* One process takes the place of another, and nobody who connects in between is refused or reset. */
 
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Driver } from '../bench/lib/driver.mjs';
@@ -133,6 +134,44 @@ test('one that takes the sockets and then fails to start changes nothing', async
     client.destroy();
     const next = await succeed(first);
     await next.stop();
+});
+
+test('SIGUSR2: it starts its successor itself, once, and goes on when that fails', { timeout: 60_000 }, async () => {
+    const none = await startServer();
+    none.signal('SIGUSR2');
+    none.mayEnd = false;
+    await none.logged(/successor\.impossible/);
+    await none.stop();
+
+    const first = await startServer({ edge: { hand_over: place(), drain_ms: 300 } });
+    const path = first.process.spawnargs[first.process.spawnargs.indexOf('--config') + 1];
+    const good = readFileSync(path, 'utf8');
+    writeFileSync(path, '{ broken');
+    first.signal('SIGUSR2');
+    first.mayEnd = false;
+    await first.logged(/successor\.started/);
+    await first.logged(/successor\.ended/);
+    assert.match(first.errors.splice(0).join('\n'), /rollcall\.json:1/);
+    const client = await openPusher(first);
+    writeFileSync(path, good);
+    first.signal('SIGUSR2');
+    first.signal('SIGUSR2');
+    const [, pid] = await first.logged(/successor\.started.* as (\d+), to take our place/);
+    assert.equal((await client.ended()).code, 4200);
+    const { code } = await new Promise((resolve) => first.process.on('exit', (status) => resolve({ code: status })));
+    assert.equal(code, 0);
+    process.on('exit', () => { /* should a check fail */
+        try {
+            process.kill(Number(pid), 'SIGKILL');
+        } catch { /* it has left */ }
+    });
+    const next = await openPusher(first);
+    await next.settled();
+    /* nothing of the old one's came along but what was handed over: each socket is the successor's own */
+    assert.ok(readdirSync(`/proc/${pid}/fd`).length < 60, readdirSync(`/proc/${pid}/fd`).join());
+    process.kill(Number(pid), 'SIGTERM');
+    assert.equal((await next.ended()).code, 4200);
+    await first.exited; /* its standard error was the successor's, too */
 });
 
 test('a socket that systemd passes on is the listener, and who came first waits in it', async () => {
