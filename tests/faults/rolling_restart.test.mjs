@@ -5,13 +5,19 @@
  * a handshake on a core that everything shares. */
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import test, { after as finally_ } from 'node:test';
-import { Driver } from '../bench/lib/driver.mjs';
-import { startHaproxy } from '../support/balancer.mjs';
-import { RedisFleet } from '../support/redis.mjs';
-import { startServer } from '../support/server.mjs';
+import { fileURLToPath } from 'node:url';
 
 const RESIDENTS = Number(process.env.ROLLCALL_RESIDENTS ?? (process.env.ROLLCALL_SOAK_MINUTES ? 9000 : 900));
+const release = fileURLToPath(new URL('../../build/release', import.meta.url));
+if (RESIDENTS > 1000 && existsSync(`${release}/rollcall`))
+    Object.assign(process.env, { ROLLCALL_BIN: `${release}/rollcall`, ROLLCALL_BUILD: release });
+const { Driver } = await import('../bench/lib/driver.mjs');
+const { startHaproxy } = await import('../support/balancer.mjs');
+const { RedisFleet } = await import('../support/redis.mjs');
+const { startServer } = await import('../support/server.mjs');
+
 const ROOM = 30; /* members of a channel */
 const EVENTS = 100; /* a second, each to one channel: 3,000 deliveries a second */
 const DRAIN_MS = RESIDENTS > 1000 ? 20_000 : 2000;
@@ -68,9 +74,10 @@ test(`a rolling restart under ${RESIDENTS} clients: no error, no member event, d
     const p99 = ({ latency_us }) => latency_us.p99 / 1000;
     const [calm, busy] = [Math.max(p99(before), p99(afterwards)), p99(after)];
     const counted = (name) => after[name] - before[name];
+    const p50 = ({ latency_us }) => (latency_us.p50 / 1000).toFixed(2);
     console.log(`${RESIDENTS} residents, ${counted('sent_away')} sent away and back, the longest away ${after.away_ms.toFixed(0)} ms; `
         + `${counted('published')} events, ${after.latency_us.count} deliveries; p99 ${p99(before).toFixed(2)} ms before, ${busy.toFixed(2)} ms during, `
-        + `${p99(afterwards).toFixed(2)} ms afterwards`);
+        + `${p99(afterwards).toFixed(2)} ms afterwards (p50 ${[before, after, afterwards].map(p50).join(', ')} ms)`);
     assert.ok(counted('sent_away') >= RESIDENTS, `${counted('sent_away')} were sent away`);
     assert.equal(counted('subscribed'), counted('sent_away'), 'all came back to where they were');
     assert.deepEqual([counted('added'), counted('removed')], [0, 0], 'member events');
