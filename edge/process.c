@@ -158,7 +158,9 @@ static int start(struct process *process, bool take_over)
         error = start_admin(process);
     if (!error)
         error = start_workers(process);
-    return error ? error : process_take_place(process);
+    if (!error)
+        process_take_place(process);
+    return error;
 }
 
 static void stop(struct process *process)

@@ -190,7 +190,7 @@ static int take_path(struct process *process, bool replace)
         &process->listening.hand_over);
 }
 
-int process_take_place(struct process *process)
+void process_take_place(struct process *process)
 {
     int predecessor = process->listening.predecessor;
     inheritance_deinit(&process->listening.inherited);
@@ -198,9 +198,10 @@ int process_take_place(struct process *process)
         remember(process, (struct hand_over_socket){admin_listener(process->admin), INHERITED_ADMIN, false});
     process->listening.predecessor = -1;
     if (predecessor < 0)
-        return 0;
+        return;
     hand_over_finish(predecessor);
-    return take_path(process, true);
+    /* Without the path nobody can follow us in this way, which is in the log; but the predecessor leaves, so we serve. */
+    (void)take_path(process, true);
 }
 
 void process_give_up_place(struct process *process)

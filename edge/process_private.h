@@ -87,9 +87,8 @@ int process_listen(struct process *process);
 /* The socket for the admin listener that was passed on; 0: none was. */
 int process_inherited_admin(struct process *process);
 
-/* Everything runs: tells the predecessor, if there is one; he leaves, and we take his place at edge.hand_over. 0, or a
- * negative errno that is in the log. */
-int process_take_place(struct process *process);
+/* Everything runs: tells the predecessor, if there is one; he leaves, and we take his place at edge.hand_over. */
+void process_take_place(struct process *process);
 
 /* Nobody takes our place any more. */
 void process_give_up_place(struct process *process);
