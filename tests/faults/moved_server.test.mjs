@@ -48,6 +48,14 @@ test('and back, at once a master of its old shard with the other\'s data: it is 
     const held = (await traveller.keys()).length;
     await new Promise((resolve) => setTimeout(resolve, L + 2 * H));
     assert.equal(await traveller.ask('HGET', 'rollcall:shard', 'n'), second.name);
+    const { code, wrong } = await scene.doctor();
+    assert.equal(code, 1);
+    const foreign = 'is stamped as shard shard-1 of cluster test';
+    assert.deepEqual(wrong.slice(0, -1), [
+        ...[0, 1, 2].map((i) => `shard shard-0: Sentinel sentinel-${i} names shard-0-1 as its master, but that ${foreign}`),
+        'shard shard-0: no majority of the Sentinels names shard-0-0 (0 of 3 do): it is used, but members of dead edges stay and webhooks wait.',
+        `shard shard-0: shard-0-1 ${foreign}`]);
+    assert.match(wrong.at(-1), /^shards shard-0 and shard-1 have the same user and password: /);
     t.diagnostic(`it keeps its ${held} keys, of which no edge has touched one; ${await scene.rightWithin(BOUND + 2000,
         'with the last good master, which no Sentinel names')}`);
 

@@ -34,6 +34,12 @@ async function startLiar(masters) {
     return Object.assign(liar, { name: 'liar', where: `127.0.0.1:${liar.address().port}` });
 }
 
+/* The doctor's words. */
+const away = (shard, ...names) => names.map((name) => `shard ${shard.name}: Sentinel ${name} cannot be reached (connection refused)`);
+const unconfirmed = (shard, votes) => `shard ${shard.name}: no majority of the Sentinels names ${shard.name}-0 (${votes} of 3 do): it is used, `
+    + 'but members of dead edges stay and webhooks wait.';
+const WRONG_PASSWORD = 'that does not accept this shard\'s user and password (WRONGPASS invalid username-password pair or user is disabled.)';
+
 async function joinsAndIsSeen(edge, id) {
     const person = await crowd.add(edge, id);
     await Promise.all(channels.map((channel) => person.join(channel)));
@@ -62,8 +68,7 @@ test('a Sentinel that lies at a high epoch: the other shard, or an empty strange
     const { code, wrong } = await scene.doctor({ sentinels: [liar, ...fleet.sentinels.slice(1)], others: [liar, stranger] });
     assert.equal(code, 1);
     assert.deepEqual(wrong.filter((line) => /Sentinel/.test(line)), ['shard shard-0: Sentinel liar names stranger; edges use shard-0-0',
-        'shard shard-1: Sentinel liar names shard-0-0 as its master, but that does not accept this shard\'s user and password '
-        + '(WRONGPASS invalid username-password pair or user is disabled.)']);
+        'shard shard-1: Sentinel liar names shard-0-0 as its master, but ' + WRONG_PASSWORD]);
     assert.deepEqual(await stranger.keys(), [], 'nothing was written to the stranger');
     assert.deepEqual(scene.stray, []);
     leaves(crowd.people.find(({ id }) => id === 'met-a-liar'));
@@ -81,15 +86,16 @@ test('alone with the liar: an empty stranger is not stamped, and the known maste
     const edge = await scene.startEdge('d', [liar, ...gone]);
     await until(() => isReady(edge), 'all partitions to be ready, by the last good addresses');
     await edge.logged(/no majority of its Sentinels names it/);
-    const { code, wrong } = await scene.doctor({ sentinels: [liar, ...gone], others: [liar, stranger, ...gone] });
+    const others = [liar, stranger, ...gone];
+    const { code, wrong } = await scene.doctor({ sentinels: [liar, ...gone], others });
     assert.equal(code, 1);
-    const away = (i) => [0, 1].map((k) => `shard shard-${i}: Sentinel gone-${k} cannot be reached (connection refused)`);
-    assert.deepEqual(wrong.filter((line) => !/has no (min-replicas-to-write|replica)/.test(line)), [
-        ...away(0), 'shard shard-0: stranger is empty, and 1 of 3 Sentinels name it: without a majority no edge writes there.',
-        'shard shard-1: Sentinel liar names stranger as its master, but that does not accept this shard\'s user and password '
-        + '(WRONGPASS invalid username-password pair or user is disabled.)',
-        ...away(1), 'shard shard-1: nobody proves to be its master; its rosters are frozen. Start an instance, or make one a master: '
-        + 'REPLICAOF NO ONE.']);
+    assert.deepEqual(wrong.filter((line) => !/stranger has no min-replicas-to-write/.test(line)), ['shard shard-0: Sentinel liar names stranger; edges use shard-0-0', ...away(first, 'gone-0', 'gone-1'),
+        unconfirmed(first, 0), `shard shard-1: Sentinel liar names stranger as its master, but ${WRONG_PASSWORD}`,
+        ...away(second, 'gone-0', 'gone-1'), unconfirmed(second, 0)]);
+    const forgetful = await scene.doctor({ sentinels: [liar, ...gone], others, remembers: false });
+    assert.ok(forgetful.wrong.includes('shard shard-0: stranger is empty, and 1 of 3 Sentinels name it: without a majority no edge writes there.'));
+    assert.ok(forgetful.wrong.includes('shard shard-1: nobody proves to be its master; its rosters are frozen. Start an instance, or make one a '
+        + 'master: REPLICAOF NO ONE.'));
     assert.deepEqual(await stranger.keys(), []);
     await edge.stop();
     liar.close();
@@ -102,6 +108,9 @@ test('two of three Sentinels are down: everything goes on, but the dead are not 
     const edge = await scene.startEdge('e');
     await joinsAndIsSeen(edge, 'of-the-dead');
     await scene.edges[0].logged(/no majority of its Sentinels names it/);
+    const { code, wrong } = await scene.doctor();
+    assert.equal(code, 1);
+    assert.deepEqual(wrong, [first, second].flatMap((shard) => [...away(shard, 'sentinel-1', 'sentinel-2'), unconfirmed(shard, 1)]));
     edge.signal('SIGKILL');
     await edge.exited;
     await new Promise((resolve) => setTimeout(resolve, 2 * L)); /* longer than its lease */
@@ -124,6 +133,9 @@ test('no Sentinel at all: an edge starts with the last good addresses, and not w
     const edge = await scene.startEdge('f');
     await until(() => isReady(edge), 'all partitions to be ready');
     await joinsAndIsSeen(edge, 'started-cold');
+    const { code, wrong } = await scene.doctor();
+    assert.equal(code, 1);
+    assert.deepEqual(wrong, [first, second].flatMap((shard) => [...away(shard, 'sentinel-0', 'sentinel-1', 'sentinel-2'), unconfirmed(shard, 0)]));
     const stranger = await scene.startEdge('g', undefined, { state_dir: '' });
     await stranger.logged(/no instance proves to be its master/);
     assert.ok(!await isReady(stranger));

@@ -3,11 +3,12 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { isLong } from '../support/fleet.mjs';
 import { exchange, get, post } from '../support/raw.mjs';
 import { BOUND, L, Scene, channels } from '../support/scene.mjs';
 import { until } from '../support/wait.mjs';
 
-const OUT_MS = Number(process.env.ROLLCALL_SCALE ?? 1) * 5 * L;
+const OUT_MS = isLong ? 60_000 : 5 * L;
 
 const scene = new Scene('A shard is out');
 await scene.begin();
@@ -45,6 +46,13 @@ test('a shard is out', { timeout: 120_000 }, async (t) => {
         }
         await until(async () => (await publish(lost[0])).status === 503, 'a publish to say that it cannot be done');
         const stale = await exchange(edge, get(edge.app, `/apps/7/channels/${lost[0]}/users`));
+        const { code, wrong } = await scene.doctor();
+        assert.equal(code, 1);
+        const silent = 'cannot be reached (it does not answer in time)';
+        assert.deepEqual(wrong.sort(), [
+            ...[0, 1, 2].map((i) => `shard shard-1: Sentinel sentinel-${i} names shard-1-0 as its master, but that ${silent}`),
+            'shard shard-1: nobody proves to be its master; its rosters are frozen. Start an instance, or make one a master: REPLICAOF NO ONE.',
+            ...[0, 1, 2].map((i) => `shard shard-1: shard-1-${i} ${silent}`)].sort());
         t.diagnostic(`a roster that cannot be checked: ${stale.status} ${JSON.stringify(stale.headers)}`);
         assert.ok(stale.status === 503 || Object.keys(stale.headers).some((name) => /stale/.test(name)), 'it is marked');
         churn.stop();

@@ -47,10 +47,11 @@ export class Scene {
     }
 
     /* What `rollcall doctor` finds wrong, with these Sentinels in the configuration: {code, wrong}, a line each, with our names
-     * for addresses; `others` has those that are not of the fleet. */
-    async doctor({ sentinels, others = [] } = {}) {
+     * for addresses; `others` has those that are not of the fleet. With `remembers` it knows the last good addresses. */
+    async doctor({ sentinels, others = [], remembers = true } = {}) {
         const path = join(temporaryFolder(), 'doctor.json');
-        writeFileSync(path, JSON.stringify({ apps: [app], presence: this.presence, redis: this.redisConfig?.() ?? this.fleet.redisConfig({ sentinels }) }));
+        writeFileSync(path, JSON.stringify({ edge: { state_dir: remembers ? this.stateDir : '' }, apps: [app], presence: this.presence,
+            redis: this.redisConfig?.() ?? this.fleet.redisConfig({ sentinels }) }));
         const { code, stdout } = await runServer(['doctor', '--config', path]);
         const known = [...this.fleet.sentinels, ...this.fleet.shards.flatMap(({ instances }) => instances), ...others];
         const named = (text) => text.replace(/127\.0\.0\.1:\d+/g, (where) => known.find((one) => one.where === where)?.name ?? where);

@@ -137,7 +137,7 @@ static void judge_masters(struct report *report, const struct survey_shard *shar
 {
     unsigned proven = 0;
     for (unsigned i = 0; i < shard->instance_count; i++)
-        proven += survey_is_proven(&shard->instances[i]);
+        proven += probe_result(shard->instances[i].probe)->stamped;
     const char *name = shard->of->name;
     if (!shard->master) {
         wrong(report,
