@@ -328,6 +328,20 @@ static void play_history(uint64_t seed, unsigned steps)
     different += abandoned;
 }
 
+/* The fake answers as Redis 7.0 does; later ones write numbers otherwise, and have more in their Lua. */
+static bool is_other_release(void)
+{
+    char line[256] = "";
+    FILE *said = popen("redis-server --version", "r");
+    if (said && !fgets(line, sizeof line, said))
+        line[0] = '\0';
+    if (said)
+        pclose(said);
+    return line[0] && !strstr(line, " v=7.0.");
+}
+
+enum { EXIT_SKIPPED = 77 };
+
 int main(int argc, char **argv)
 {
     unsigned long long first = 1, last = 200;
@@ -343,6 +357,10 @@ int main(int argc, char **argv)
             verbose = true;
         else
             fail("usage: check_fake [--seeds A-B] [--steps N] [--all] [--trace]");
+    }
+    if (is_other_release()) {
+        puts("skipped: the fake is compared with Redis 7.0");
+        return EXIT_SKIPPED;
     }
     start_server();
     fake = fake_redis_new(1);

@@ -10,7 +10,7 @@ file(GLOB check_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/check_*.c)
 add_executable(check_fake ${check_sources})
 target_link_libraries(check_fake PRIVATE fake_redis PkgConfig::HIREDIS)
 add_test(NAME sim_fake_redis COMMAND check_fake --seeds 1-300)
-set_tests_properties(sim_fake_redis PROPERTIES TIMEOUT 300)
+set_tests_properties(sim_fake_redis PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 
 file(GLOB engine_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/presence/engine/*.c)
 if(NOT engine_sources)
