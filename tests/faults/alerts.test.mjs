@@ -62,7 +62,7 @@ renew(90);
 
 let down = await memoryEdge('down');
 const tls = await memoryEdge('tls', { edge: { listen: [{ address: '127.0.0.1', port: 0, tls: { certificates: [certificate] } }] } });
-const narrow = await memoryEdge('narrow', { edge: { head_timeout_ms: 60_000 }, limit: 300 });
+const narrow = await memoryEdge('narrow', { edge: { head_timeout_ms: 60_000, connections: 20 }, limit: 300 });
 let drains = await memoryEdge('drains', { edge: { drain_ms: 600_000 } });
 const busy = await memoryEdge('busy', { apps: [plain, late, big], edge: { outbox_bytes: 65_536, outbox_stall_ms: 1000 } });
 const [out, data, flushed, elected] = await Promise.all([
@@ -180,8 +180,14 @@ async function publisherClocks(t) {
     await cleared;
 }
 
-/* Without a descriptor left. */
+/* With as many clients as it may have; then without a descriptor left. */
 async function overloaded(t) {
+    const clients = [];
+    const full = await fault(t, 'narrow', ['RollcallOverloaded'], async () => {
+        for (let i = 0; i < 20; i++)
+            clients.push(await openPusher(narrow));
+    }, () => clients.forEach((client) => client.destroy()));
+    await full.cleared;
     const crowd = Array.from({ length: 350 }, () => connect(narrow).catch(() => null));
     const { cleared } = await fault(t, 'narrow', ['RollcallOverloaded'], () => {}, async () => {
         for (const raw of await Promise.all(crowd))
