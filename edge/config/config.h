@@ -135,6 +135,7 @@ struct config_shard {
     char *name;
     char *address;             /* for config_endpoint_split(); "": under Sentinel */
     char *username, *password; /* "": the default user; none */
+    bool leaving;              /* no partition is to be there */
     struct {
         char *master;     /* "": at an address */
         char **addresses; /* as above */

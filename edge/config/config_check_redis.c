@@ -81,9 +81,20 @@ static void check_use(struct config_reading *reading, const struct config *confi
             "say \"redis\" there, or take this out");
 }
 
+static void check_one_stays(struct config_reading *reading, const struct config *config)
+{
+    bool stays = !config->redis.shard_count;
+    for (size_t i = 0; i < config->redis.shard_count; i++)
+        stays = stays || !config->redis.shards[i].leaving;
+    if (!stays)
+        config_complain(
+            reading, &shards_place, "are all leaving; one at least has to stay, for the partitions");
+}
+
 void config_check_redis(struct config_reading *reading, const struct config *config)
 {
     check_use(reading, config);
+    check_one_stays(reading, config);
     for (size_t i = 0; i < config->redis.shard_count; i++) {
         check_shards_differ(reading, config, i);
         check_sentinels_differ(reading, config, i);

@@ -172,6 +172,13 @@ static const struct config_key shard_keys[] = {
         .optional = true,
         .keys = sentinel_keys,
         .sentence = "In place of address: who knows where the master is."},
+    {.name = "leaving",
+        .type = CONFIG_BOOL,
+        SHARD(leaving),
+        .number = 0,
+        .sentence =
+            "True: its partitions go to the other shards, as soon as all edges say so. Then take it out of "
+            "the list."},
     {0},
 };
 
@@ -251,7 +258,8 @@ const struct config_key config_redis_keys[] = {
         .max = 64,
         .keys = shard_keys,
         .restart = true,
-        .sentence = "The Redis servers, or groups of a master and its replicas. The same in the same order "
-                    "on all edges: it says where a partition is."},
+        .sentence =
+            "The Redis servers, or groups of a master and its replicas. Partitions move when "
+            "all edges that live have the same list in the same order; change one edge after the other."},
     {0},
 };

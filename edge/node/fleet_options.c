@@ -19,6 +19,7 @@ static struct store_redis_shard *shards_of(const struct config *config)
             .address = shard->address,
             .username = text_or_null(shard->username),
             .password = text_or_null(shard->password),
+            .leaving = shard->leaving,
             .sentinel =
                 {
                     .master = text_or_null(shard->sentinel.master),

@@ -5,46 +5,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct topic *find_topic(struct engine *engine, const char *name)
+static struct topic *find_topic(struct shard *shard, const char *name)
 {
     struct topic *topic;
-    HASH_FIND_STR(engine->topics, name, topic);
+    HASH_FIND_STR(shard->topics, name, topic);
     return topic;
 }
 
-static void follow(struct engine *engine, struct topic *topic)
+static void follow(struct topic *topic)
 {
-    if (!engine->shards[topic->shard].bus_up)
+    const struct engine *engine = topic->shard->engine;
+    if (!topic->shard->bus_up)
         return;
     topic->acks++;
-    engine->io.bus_subscribe(engine->io_context, topic->shard, topic->name);
+    engine->io.bus_subscribe(engine->io_context, topic->shard->index, topic->name);
 }
 
-static void drop_if_unused(struct engine *engine, struct topic *topic)
+static void drop_if_unused(struct topic *topic)
 {
     if (topic->channel || topic->acks)
         return;
-    HASH_DEL(engine->topics, topic);
+    HASH_DEL(topic->shard->topics, topic);
     free(topic);
 }
 
 void bus_want(struct channel *channel)
 {
-    struct engine *engine = channel->engine;
+    struct shard *shard = channel->partition->shard;
     size_t room = strlen(channel->partition->base) + channel->key_bytes + 4;
     char *name = new_zeroed(room);
     snprintf(name, room, "%s:e:%s", channel->partition->base, channel->key);
-    struct topic *topic = find_topic(engine, name);
+    struct topic *topic = find_topic(shard, name);
     if (!topic) {
         topic = new_zeroed(sizeof *topic + room);
         memcpy(topic->name, name, room);
-        topic->shard = channel->partition->shard->index;
-        HASH_ADD_STR(engine->topics, name, topic);
+        topic->shard = shard;
+        HASH_ADD_STR(shard->topics, name, topic);
     }
     free(name);
     topic->channel = channel;
     channel->topic = topic;
-    follow(engine, topic);
+    follow(topic);
 }
 
 void bus_unwant(struct channel *channel)
@@ -53,9 +54,23 @@ void bus_unwant(struct channel *channel)
     struct topic *topic = channel->topic;
     channel->topic = NULL;
     topic->channel = NULL;
-    if (engine->shards[topic->shard].bus_up)
-        engine->io.bus_unsubscribe(engine->io_context, topic->shard, topic->name);
-    drop_if_unused(engine, topic);
+    if (topic->shard->bus_up)
+        engine->io.bus_unsubscribe(engine->io_context, topic->shard->index, topic->name);
+    drop_if_unused(topic);
+}
+
+void bus_move(struct partition *partition)
+{
+    struct channel *channel;
+    TAILQ_FOREACH (channel, &partition->channels, of_partition) {
+        if (!channel->open)
+            continue;
+        view_bus_lost(channel);
+        if (!channel->open)
+            continue; /* the observer, told of what was kept, has closed it */
+        bus_unwant(channel);
+        bus_want(channel);
+    }
 }
 
 void engine_bus_up(struct engine *engine, unsigned index)
@@ -68,9 +83,8 @@ void engine_bus_up(struct engine *engine, unsigned index)
     shard->beat_due_ms = 0;
     engine->io.bus_subscribe(engine->io_context, index, shard->beat_topic);
     struct topic *topic, *next;
-    HASH_ITER (hh, engine->topics, topic, next) {
-        if (topic->shard == index)
-            follow(engine, topic);
+    HASH_ITER (hh, shard->topics, topic, next) {
+        follow(topic);
     }
     engine_leave(engine);
 }
@@ -87,14 +101,12 @@ void engine_bus_down(struct engine *engine, unsigned index, const char *why)
     shard->bus_up = false;
     wake_bus_lost(shard);
     struct topic *topic, *next;
-    HASH_ITER (hh, engine->topics, topic, next) {
-        if (topic->shard != index)
-            continue;
+    HASH_ITER (hh, shard->topics, topic, next) {
         topic->acks = 0;
         if (topic->channel)
             view_bus_lost(topic->channel);
         else
-            drop_if_unused(engine, topic);
+            drop_if_unused(topic);
     }
     engine_leave(engine);
 }
@@ -102,13 +114,14 @@ void engine_bus_down(struct engine *engine, unsigned index, const char *why)
 void engine_bus_subscribed(struct engine *engine, unsigned index, const char *name)
 {
     engine_enter(engine);
-    struct topic *topic = wake_subscribed(&engine->shards[index], name) ? NULL : find_topic(engine, name);
-    if (topic && topic->shard == index && topic->acks && !--topic->acks) {
+    struct shard *shard = &engine->shards[index];
+    struct topic *topic = wake_subscribed(shard, name) ? NULL : find_topic(shard, name);
+    if (topic && topic->acks && !--topic->acks) {
         if (topic->channel) {
             topic->channel->subscribed = true;
             view_read(topic->channel);
         } else {
-            drop_if_unused(engine, topic);
+            drop_if_unused(topic);
         }
     }
     engine_leave(engine);
@@ -121,8 +134,9 @@ void engine_bus_message(
     engine_enter(engine);
     if (!strcmp(name, shard->beat_topic)) {
         shard->beat_due_ms = 0;
+        layout_message(engine, message, bytes);
     } else if (!wake_message(shard, name)) {
-        struct topic *topic = find_topic(engine, name);
+        struct topic *topic = find_topic(shard, name);
         if (topic && topic->channel && topic->channel->subscribed)
             view_message(topic->channel, message, bytes);
     }

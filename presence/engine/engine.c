@@ -82,31 +82,12 @@ static const struct store_operations operations = {
     .free = store_free_engine,
 };
 
-static void init_shards(struct engine *engine)
-{
-    const struct engine_options *options = &engine->options;
-    char **names = new_zeroed(options->shard_count * sizeof *names);
-    engine->shards = new_zeroed(options->shard_count * sizeof *engine->shards);
-    for (unsigned i = 0; i < options->shard_count; i++) {
-        struct shard *shard = &engine->shards[i];
-        names[i] = new_copy(options->shards[i], strlen(options->shards[i]));
-        *shard = (struct shard){.engine = engine, .index = i, .name = names[i]};
-        shard->down_since_ms = engine->started_ms;
-        TAILQ_INIT(&shard->in_flight);
-        snprintf(shard->beat_topic, sizeof shard->beat_topic, "%s:b:%" PRIx64, options->prefix, engine->edge);
-    }
-    engine->options.shards = (const char *const *)names;
-}
-
-/* What must be equal on all edges. The names of the shards are in it because they say where a partition is. */
+/* What must be equal on all edges. The shards are not: where a partition is, the layout says. */
 static void print_settings(struct engine *engine)
 {
     const struct engine_options *options = &engine->options;
-    unsigned hash = 0;
-    for (unsigned i = 0; i < options->shard_count; i++)
-        hash = hash * 31 + wire_partition(options->shards[i], "", 1u << 24);
-    snprintf(engine->settings, sizeof engine->settings, "%d %u %u %u %u-%06x", FORMAT, options->partitions,
-        options->heartbeat_ms, options->lease_ms, options->shard_count, hash & 0xffffff);
+    snprintf(engine->settings, sizeof engine->settings, "%d %u %u %u", FORMAT, options->partitions,
+        options->heartbeat_ms, options->lease_ms);
 }
 
 struct engine *engine_new(const struct engine_options *options, const struct engine_io *io, void *io_context,
@@ -127,7 +108,8 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     TAILQ_INIT(&engine->waiters);
     STAILQ_INIT(&engine->seen_order);
     TAILQ_INIT(&engine->idle);
-    init_shards(engine);
+    layout_init(engine);
+    engine->options.shards = NULL; /* the caller's */
     print_settings(engine);
     engine->partitions = new_zeroed(options->partitions * sizeof *engine->partitions);
     for (unsigned i = 0; i < options->partitions; i++)
@@ -138,17 +120,16 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
 static void free_topics(struct engine *engine)
 {
     struct topic *topic, *next;
-    HASH_ITER (hh, engine->topics, topic, next) {
-        HASH_DEL(engine->topics, topic);
-        free(topic);
+    for (unsigned i = 0; i < engine->shards_used; i++) {
+        HASH_ITER (hh, engine->shards[i].topics, topic, next) {
+            HASH_DEL(engine->shards[i].topics, topic);
+            free(topic);
+        }
     }
 }
 
 static void free_options(struct engine *engine)
 {
-    for (unsigned i = 0; i < engine->options.shard_count; i++)
-        free((char *)engine->options.shards[i]);
-    free((void *)engine->options.shards);
     free((char *)engine->options.prefix);
     free((char *)engine->options.cluster);
     free((char *)engine->options.edge_name);
@@ -159,8 +140,10 @@ void engine_free(struct engine *engine)
     engine->freeing = true;
     engine->store.observer = (struct store_observer){0};
     engine->depth = 1; /* nothing is sent any more */
-    for (unsigned i = 0; i < engine->options.shard_count; i++)
-        shard_lost(&engine->shards[i], NULL);
+    for (unsigned i = 0; i < engine->shards_used; i++) {
+        if (engine->shards[i].name)
+            shard_lost(&engine->shards[i], NULL);
+    }
     for (unsigned i = 0; i < engine->options.partitions; i++)
         writer_deinit(&engine->partitions[i]), lane_deinit(&engine->partitions[i]);
     struct channel *channel, *next;
@@ -170,9 +153,9 @@ void engine_free(struct engine *engine)
     free_topics(engine);
     usage_deinit(engine);
     publish_deinit(engine);
+    layout_deinit(engine);
     free_options(engine);
     free(engine->partitions);
-    free(engine->shards);
     free(engine);
 }
 
@@ -183,10 +166,13 @@ void engine_tick(struct engine *engine)
     if (engine->ticked_ms && now - engine->ticked_ms > TILT_MS)
         engine->tilted_until_ms = now + TILT_MS;
     engine->ticked_ms = now;
-    for (unsigned i = 0; i < engine->options.shard_count; i++)
-        shard_tick(&engine->shards[i]);
+    for (unsigned i = 0; i < engine->shards_used; i++) {
+        if (engine->shards[i].name)
+            shard_tick(&engine->shards[i]);
+    }
     for (unsigned i = 0; i < engine->options.partitions; i++)
         partition_tick(&engine->partitions[i]);
+    layout_tell(engine);
     if (now >= engine->tilted_until_ms)
         channels_tick(engine);
     engine_leave(engine);
@@ -214,7 +200,7 @@ struct engine *engine_of_store(struct store *store)
 size_t engine_in_flight(const struct engine *engine)
 {
     size_t count = 0;
-    for (unsigned i = 0; i < engine->options.shard_count; i++)
+    for (unsigned i = 0; i < engine->shards_used; i++)
         count += engine->shards[i].in_flight_count;
     return count;
 }
@@ -235,6 +221,7 @@ void engine_partition_status(
     const struct partition *partition = &engine->partitions[index];
     *status = (struct engine_partition_status){
         .shard = partition->shard->index,
+        .layout = partition->placed ? partition->here : 0,
         .state = partition->state,
         .owner = partition->owner,
         .incarnation = partition->incarnation,

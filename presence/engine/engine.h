@@ -11,6 +11,7 @@
  *            │ waiters     │ assert    ▼             │
  *        view.c ◀──────── partition.c (hello, heartbeat, reap), scrub.c
  *            ▲                          lane.c: transitions, for webhooks; usage.c: connections of apps
+ *            │                          layout.c: which shard a partition is on, and how it moves
  *        bus.c ◀── engine_bus_message
  *
  * Words: those of presence.md. A `fact` is a user or a number of subscriptions that this edge holds in a
@@ -93,12 +94,21 @@ struct engine_io {
     void (*note)(void *context, const struct engine_note *note);
 };
 
+enum { ENGINE_SHARDS_MAX = 64 /* redis.shards has as many at most */ };
+
+/* Where partitions are to be: partition p on the shard p modulo their number, of those that do not leave. Where it is, is
+ * the fleet's to decide (layout.c): when all edges that live want the same. */
+struct engine_shard {
+    const char *name;
+    bool leaving; /* what is there stays until all edges want it elsewhere */
+};
+
 struct engine_options {
     const char *prefix;  /* of all keys; no braces */
     const char *cluster; /* no line feeds, as the names of shards */
     const char *edge_name;
-    const char *const *shards; /* names; partition p is on shard p modulo their number */
-    unsigned shard_count;
+    const struct engine_shard *shards;
+    unsigned shard_count;  /* 1 to ENGINE_SHARDS_MAX */
     unsigned partitions;   /* 64 */
     uint32_t heartbeat_ms; /* H 2500 */
     uint32_t lease_ms;     /* L 10000; at least 4 H */
@@ -114,7 +124,7 @@ struct engine_options {
 struct engine_counters {
     uint64_t commands, batches, asserts, gaps, replays, hellos, new_timelines, heartbeats, clock_stalls;
     uint64_t reaps, facts_drained, losses, reads, resyncs, scrubs, scrub_divergences, scrub_repairs;
-    uint64_t bus_resets, resets, lane_asks;
+    uint64_t bus_resets, resets, lane_asks, moves;
     uint64_t out_of_memory, timeouts, degraded_answers, published, published_locally, echoes_dropped, deltas,
         full;
 };
@@ -123,7 +133,8 @@ enum engine_partition_state { PARTITION_DOWN, PARTITION_GREETING, PARTITION_READ
 
 /* One partition, for metrics, /healthz, verify and the simulator. */
 struct engine_partition_status {
-    unsigned shard;
+    unsigned shard;  /* its index, as in calls of io; of one that lives on a shard we do not know: any */
+    uint64_t layout; /* the version by which it is there; 0: not known yet, or the shard is not */
     enum engine_partition_state state;
     uint64_t owner; /* 0: none yet */
     const char *incarnation;
@@ -163,6 +174,21 @@ void engine_bus_down(struct engine *engine, unsigned shard, const char *why);
 void engine_bus_subscribed(struct engine *engine, unsigned shard, const char *topic);
 void engine_bus_message(
     struct engine *engine, unsigned shard, const char *topic, const char *message, size_t bytes);
+
+/* Another list of shards, while it runs; the names that stay keep their index, new ones get one that is free, as
+ * engine_shard_index() then says. Who is not in the list any more is as one that leaves: its connections are needed until
+ * engine_shard_is_unused(). 0, or -ENOSPC with nothing changed: more than ENGINE_SHARDS_MAX, those that leave
+ * included. */
+int engine_change_shards(struct engine *engine, const struct engine_shard *shards, unsigned count);
+
+/* -1: there is none of that name. */
+int engine_shard_index(const struct engine *engine, const char *name);
+
+/* It is not in the list, and holds nothing that is ours or that we empty. */
+bool engine_shard_is_unused(const struct engine *engine, unsigned shard);
+
+/* It was unused and its connections are closed: the index may be given to another. */
+void engine_shard_forget(struct engine *engine, unsigned shard);
 
 /* A planned stop: every owner's facts stay for the grace, then go; nothing is written after it. */
 void engine_retire(struct engine *engine, uint32_t grace_ms);

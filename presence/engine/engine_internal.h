@@ -17,9 +17,9 @@ enum {
     VICTIMS_MAX = 32,    /* owners one edge reaps at once in a partition */
     REAP_CHANNELS = 50,
     WAIT_MS = 200,      /* after LOADING, BUSY, NOREPLICAS and the like */
-    SETTLE_MS = 3000,   /* after the start, what is not as it should be yet is no reason for an alarm */
     REFUSED_MS = 1000,  /* after an answer that only people or time can change */
     RESTATE_MS = 60000, /* "who joined or left here in the last minute" (presence.md, restate) */
+    LEFT_COPIES = 4,    /* of a partition, with transitions to be told */
     TILT_MS = 500,      /* a tick so late means that the process stood still */
     ALARM_EVERY_MS = 10000,
     PUBLISHES_OUT = 20000, /* unanswered publishes of a shard; beyond it the shard counts as out of reach */
@@ -77,9 +77,9 @@ struct missing {
 /* What the bus calls a channel. It outlives the channel while answers to SUBSCRIBE are outstanding, so that
  * the answer to an old one is not taken for that to a new one. */
 struct topic {
-    UT_hash_handle hh;
+    UT_hash_handle hh;       /* in shard->topics, by name */
     struct channel *channel; /* NULL: nobody wants it any more */
-    unsigned shard;
+    struct shard *shard;
     unsigned acks;
     char name[];
 };
@@ -161,9 +161,18 @@ struct lane {
     struct args ids;               /* of those given: what the observer calls it, what Redis calls it, … */
     size_t ids_done;               /* so many of these are done with */
     char timeline[TIMELINE_BYTES]; /* on which the last of them were told */
-    char done[48];                 /* Redis may forget up to this one; "" */
-    char said[48];                 /* what of that is on its way to Redis */
-    uint64_t next_ms;              /* ask again */
+    /* Before the partition moved here, transitions were kept elsewhere: first those are told, from the copies that the
+     * fleet has left, the oldest first. */
+    struct left_copy {
+        struct shard *shard;
+        uint64_t layout;
+    } left[LEFT_COPIES];
+    unsigned left_count;
+    uint64_t left_until_ms; /* while there is no answer, we wait no longer */
+    bool drained;           /* Redis may forget that there were some */
+    char done[48];          /* Redis may forget up to this one; "" */
+    char said[48];          /* what of that is on its way to Redis */
+    uint64_t next_ms;       /* ask again */
 };
 
 /* An app whose connections are counted over the fleet. */
@@ -180,6 +189,14 @@ struct partition {
     struct shard *shard;
     unsigned index;
     char base[160];
+    /* Where the fleet has it, as far as we know: "layout-version shard", the highest we have seen. 0 and NULL: not known
+     * yet. shard is that one when `placed`; otherwise nothing is said to any. */
+    uint64_t layout;
+    char *lives_on;
+    bool placed;
+    uint64_t here;      /* the version by which it is on `shard` */
+    unsigned abandoned; /* so many lists in a row said that nobody stands by it */
+    char from[128];     /* where it lived before, for hello; "" */
     enum engine_partition_state state;
     uint64_t retry_ms; /* PARTITION_REFUSED: say hello again */
     char timeline[TIMELINE_BYTES];
@@ -226,6 +243,9 @@ struct shard {
     unsigned index;
     const char *name;
     bool up, bus_up;
+    bool leaving, dropped; /* no partition is to be here; dropped: it is not in the list any more */
+    bool listed,
+        usable; /* it has said which partitions are where; it is ours, or empty: a partition may move here */
     bool blank; /* it said that it is empty, and has no stamp */
     uint64_t down_since_ms;
     bool frozen; /* it was up, and is not yet again */
@@ -235,6 +255,7 @@ struct shard {
     uint64_t next_info_ms;
     uint64_t last_reply_ms; /* a Redis that answers in order is alive, however much waits for it */
     uint64_t alarm_ms;      /* of the last alarm about its partitions */
+    struct topic *topics;   /* uthash head */
     char beat_topic[160];
     uint64_t beat_due_ms; /* when a heartbeat was first answered since our beat was last seen; 0: none */
 };
@@ -277,11 +298,14 @@ struct engine {
     uint64_t started_ms;
     uint64_t ticked_ms;
     uint64_t tilted_until_ms; /* we did not run for a while: what seems overdue may only be unread */
-    struct shard *shards;
+    struct shard *shards;     /* ENGINE_SHARDS_MAX of them; without a name: a free place */
+    unsigned shards_used;     /* those behind are free */
+    struct shard *staying[ENGINE_SHARDS_MAX]; /* in the order of the list */
+    unsigned staying_count;
+    bool layout_is_news; /* to the shards */
     struct partition *partitions;
     char settings[96];
     struct channel *channels;      /* uthash head */
-    struct topic *topics;          /* uthash head */
     struct usage *usages;          /* uthash head */
     struct waiters waiters;        /* in order of their deadlines */
     struct waiter *accepting;      /* while the observer is told of its member */
@@ -291,7 +315,6 @@ struct engine {
     unsigned seen_count;
     TAILQ_HEAD(idle_channels, channel) idle;
     unsigned depth;             /* calls into the engine that are running */
-    bool welcomed;              /* by a shard that is stamped with our settings: we are of the fleet */
     uint64_t other_settings_ms; /* a shard has last said that the fleet has others; 0: none */
     bool retiring, freeing;
 };
@@ -315,13 +338,22 @@ void engine_note(const struct shard *shard, const struct partition *partition, e
 /* A command of this partition with the caller's four arguments (not those of hello) in it. */
 struct command *command_new(struct partition *partition, enum script script,
     void (*on_reply)(struct command *, const struct reply *));
+/* The same for the copy of it on another shard, by an earlier layout. */
+struct command *command_new_at(struct partition *partition, struct shard *shard, uint64_t layout,
+    enum script script, void (*on_reply)(struct command *, const struct reply *));
+/* Of a shard, without arguments yet. */
+struct command *command_new_of(
+    struct shard *shard, enum script script, void (*on_reply)(struct command *, const struct reply *));
 void command_send(struct command *command);
+/* Of the partition's commands in flight none will be answered; they keep their places in the order. */
+void commands_give_up(struct partition *partition);
 void shard_info(struct shard *shard);
 void shard_lost(struct shard *shard, const char *why);
 void shard_reset(struct shard *shard, const char *why);
 void shard_quarantine(struct shard *shard, const char *why);
 bool shard_confirmed(const struct shard *shard);
-bool shard_may_stamp(const struct shard *shard);
+/* An alarm about it, or one of its partitions (or NULL), but not one for each of them. */
+void shard_alarm(struct shard *shard, struct partition *partition, const char *why);
 void shard_tick(struct shard *shard);
 
 /* What a reply means. What the whole partition or shard has to do about it has been done: hello, a reset, a
@@ -355,6 +387,29 @@ void partition_retire(struct partition *partition, uint32_t grace_ms);
 /* Something was lost: removals wait. clock: the lease clock at the loss, or 0 when the next answer tells. */
 void partition_note_loss(struct partition *partition, uint64_t clock);
 void partition_note_clock(struct partition *partition, const struct command *command, uint64_t clock);
+
+/* ---- layout.c ---- */
+void layout_init(struct engine *engine);
+void layout_deinit(struct engine *engine);
+/* Tells the shard where partitions live, and asks it. */
+void layout_ask(struct shard *shard);
+/* All of them, if there is news. */
+void layout_tell(struct engine *engine);
+/* The partition lives there from now on, by a version of the layout that is higher than ours; else nothing happens. */
+void layout_adopt(struct partition *partition, uint64_t version, const char *name, size_t name_bytes);
+/* The same from "version shard" as scripts say it. */
+void layout_adopt_entry(struct partition *partition, const char *entry, size_t bytes);
+/* Returns the version of an entry, and where in it the shard's name begins; 0 when it is none. */
+uint64_t layout_parse_entry(const char *entry, size_t bytes, size_t *name_at);
+struct shard *layout_find_shard(struct engine *engine, const char *name);
+/* "1m <partition> <version> <shard>", on the topic of our beat. */
+void layout_message(struct engine *engine, const char *message, size_t bytes);
+/* On which shard we want it: the one where it is, while the other cannot be told to be good. */
+const char *layout_wish(const struct partition *partition);
+/* Of a partition that has no place yet, or lives on a shard we do not know. */
+void layout_tick(struct partition *partition);
+/* "<prefix>:{17}", and behind it ".2" by layout version 2. */
+void layout_print_base(char *base, size_t room, const struct partition *partition, uint64_t layout);
 
 /* ---- writer.c ---- */
 /* `wanted` has changed: it waits to be sent, or no longer, or is freed. */
@@ -403,6 +458,8 @@ void scrub_some(struct partition *partition);
 /* ---- bus.c ---- */
 void bus_want(struct channel *channel);
 void bus_unwant(struct channel *channel);
+/* The partition is elsewhere now: its channels are heard there. */
+void bus_move(struct partition *partition);
 void bus_tick(struct shard *shard);
 
 /* ---- publish.c ---- */
@@ -414,6 +471,11 @@ void publish_deinit(struct engine *engine);
 /* ---- lane.c ---- */
 void lane_tick(struct partition *partition);
 void lane_lost(struct partition *partition);
+/* The partition has moved from that shard, and what is left to tell there comes first. */
+void lane_drain(struct partition *partition, struct shard *from, uint64_t layout);
+/* "layout-version shard", as hello says it to everyone, who need not have seen it. */
+void lane_drain_entry(struct partition *partition, const char *entry, size_t bytes);
+bool lane_needs(const struct partition *partition, const struct shard *shard);
 void lane_deinit(struct partition *partition);
 void lane_note(struct store *store, const struct store_transition *transition);
 void lane_done(struct store *store, unsigned lane, const char *last_id);
@@ -422,6 +484,8 @@ void lane_more(struct store *store, unsigned lane);
 /* ---- wake.c ---- */
 /* Follows the wakes of a partition whose lane is ours, and lets go of those of others. */
 void wake_tick(struct partition *partition);
+/* The partition is about to be elsewhere. */
+void wake_leave(struct partition *partition);
 void wake_bus_lost(struct shard *shard);
 /* Whether it was about a wake. */
 bool wake_subscribed(struct shard *shard, const char *topic);

@@ -131,13 +131,19 @@ static void forget_first(struct lane *lane, size_t names)
     lane->ids = rest;
 }
 
+/* A copy that the fleet has left begins no new one. */
+static const char *timeline_of(const struct partition *partition)
+{
+    return partition->lane.left_count ? "" : partition->timeline;
+}
+
 /* What Redis calls the last one given, if the observer is not done with it: the following ones are asked for. "" asks
  * for all. On another timeline later ones may have smaller ids; the observer knows those that are told twice. */
 static const char *last_given(const struct partition *partition)
 {
     const struct lane *lane = &partition->lane;
     size_t bytes;
-    if (lane->ids.count == lane->ids_done || strcmp(lane->timeline, partition->timeline) != 0)
+    if (lane->ids.count == lane->ids_done || strcmp(lane->timeline, timeline_of(partition)) != 0)
         return "";
     return args_at(&lane->ids, lane->ids.count - 1, &bytes);
 }
@@ -149,7 +155,7 @@ static void tell(struct partition *partition, const struct reply *reply)
     struct args strings = {0};
     struct store_transition *list = new_zeroed((reply->count / WORDS + 1) * sizeof *list);
     size_t count = 0, ignored;
-    snprintf(lane->timeline, sizeof lane->timeline, "%s", partition->timeline);
+    snprintf(lane->timeline, sizeof lane->timeline, "%s", timeline_of(partition));
     for (size_t at = 1; at + WORDS <= reply->count; at += WORDS) {
         if (!add_entry(partition, &strings, &reply->elements[at], &list[count]))
             continue;
@@ -180,13 +186,9 @@ void lane_lost(struct partition *partition)
         store->observer.lane_lost(store->observer_context, partition->index);
 }
 
-static void on_outbox(struct command *command, const struct reply *reply)
+static void take(struct partition *partition, const struct reply *reply)
 {
-    struct partition *partition = command->partition;
     struct lane *lane = &partition->lane;
-    lane->asked = false;
-    if (command_answer(command, reply) != ANSWER_OK)
-        return;
     if (reply_is(reply, 1, "-")) {
         lane_lost(partition);
         return;
@@ -198,20 +200,122 @@ static void on_outbox(struct command *command, const struct reply *reply)
         tell(partition, reply);
 }
 
+static void on_outbox(struct command *command, const struct reply *reply)
+{
+    struct partition *partition = command->partition;
+    partition->lane.asked = false;
+    if (command_answer(command, reply) != ANSWER_OK)
+        return;
+    partition->lane.drained &= !command->flag;
+    take(partition, reply);
+}
+
+/* ---- copies that the fleet has left ---- */
+
+static uint64_t patience_until(const struct partition *partition)
+{
+    return engine_now(partition->engine) + 2ull * partition->engine->options.lease_ms;
+}
+
+void lane_drain(struct partition *partition, struct shard *from, uint64_t layout)
+{
+    struct lane *lane = &partition->lane;
+    if (!partition->engine->store.observer.transitions)
+        return;
+    for (unsigned i = 0; i < lane->left_count; i++) {
+        if (lane->left[i].shard == from && lane->left[i].layout == layout)
+            return;
+    }
+    if (lane->left_count == LEFT_COPIES)
+        memmove(lane->left, lane->left + 1, (--lane->left_count) * sizeof *lane->left);
+    lane->left[lane->left_count++] = (struct left_copy){from, layout};
+    lane->left_until_ms = patience_until(partition);
+    lane->next_ms = 0;
+}
+
+void lane_drain_entry(struct partition *partition, const char *entry, size_t bytes)
+{
+    size_t name_at;
+    uint64_t layout = layout_parse_entry(entry, bytes, &name_at);
+    if (!layout || partition->lane.drained)
+        return;
+    char *name = new_copy(entry + name_at, bytes - name_at);
+    struct shard *from = layout_find_shard(partition->engine, name);
+    if (from)
+        lane_drain(partition, from, layout);
+    else
+        partition->lane.next_ms = patience_until(partition); /* others may be at it */
+    free(name);
+}
+
+bool lane_needs(const struct partition *partition, const struct shard *shard)
+{
+    for (unsigned i = 0; i < partition->lane.left_count; i++) {
+        if (partition->lane.left[i].shard == shard)
+            return true;
+    }
+    return false;
+}
+
+static void next_copy(struct partition *partition)
+{
+    struct lane *lane = &partition->lane;
+    lane_lost(partition);
+    memmove(lane->left, lane->left + 1, (--lane->left_count) * sizeof *lane->left);
+    lane->left_until_ms = patience_until(partition);
+    lane->drained = !lane->left_count;
+    lane->next_ms = 0;
+}
+
+/* Nothing is left when nothing is told, was told, or is about to be forgotten. */
+static void on_drained(struct command *command, const struct reply *reply)
+{
+    struct partition *partition = command->context;
+    struct lane *lane = &partition->lane;
+    bool is_present =
+        lane->left_count && lane->left[0].shard == command->shard && lane->left[0].layout == command->number;
+    lane->asked = false;
+    bool is_array = reply && reply->type == REPLY_ARRAY;
+    if (!is_array) {
+        command_answer(command, reply);
+    } else if (is_present && reply_is(reply, 0, "OK")) {
+        lane->left_until_ms = patience_until(partition);
+        take(partition, reply);
+        bool all_told = reply->count == 1 && command->flag;
+        if (all_told && lane->ids.count == lane->ids_done && !lane->done[0])
+            next_copy(partition);
+    } else if (is_present &&
+               !reply_is(reply, 0, "NEWTIMELINE")) { /* that does not know yet that it was left */
+        next_copy(partition);
+    }
+}
+
 /* While the observer has some, and has not asked for more, it only keeps the lane. */
 static void ask(struct partition *partition)
 {
     struct lane *lane = &partition->lane;
     const struct engine_options *options = &partition->engine->options;
-    struct command *command = command_new(partition, SCRIPT_OUTBOX, on_outbox);
+    struct command *command;
+    if (lane->left_count) {
+        const struct left_copy *copy = &lane->left[0];
+        command = command_new_at(partition, copy->shard, copy->layout, SCRIPT_OUTBOX, on_drained);
+        command->partition = NULL; /* nothing that it answers is about where the partition is */
+        command->context = partition;
+        command->number = copy->layout;
+        command->flag = !lane->given;
+    } else {
+        command = command_new(partition, SCRIPT_OUTBOX, on_outbox);
+        command->flag = lane->drained;
+    }
     snprintf(lane->said, sizeof lane->said, "%s", lane->done);
     args_number(&command->args, lane->given ? 0 : AT_ONCE);
     args_string(&command->args, lane->done);
     args_string(&command->args, "1");
     args_string(&command->args, last_given(partition));
+    args_string(&command->args, lane->drained ? "1" : "0");
     lane->asked = true;
     partition->engine->counters.lane_asks++;
-    bool polls = lane->ours && !lane->given && !partition->wake.heard;
+    bool polls = !lane->given && (lane->left_count || (lane->ours && !partition->wake.heard));
     lane->next_ms = engine_now(partition->engine) +
                     (polls && POLL_MS < options->heartbeat_ms ? POLL_MS : options->heartbeat_ms);
     command_send(command);
@@ -221,12 +325,22 @@ static void ask(struct partition *partition)
 static bool may_ask(const struct partition *partition)
 {
     const struct lane *lane = &partition->lane;
-    return partition->engine->store.observer.transitions && partition->state == PARTITION_READY &&
-           !lane->asked && !partition->retired && shard_confirmed(partition->shard);
+    if (!partition->engine->store.observer.transitions || lane->asked || partition->retired)
+        return false;
+    if (lane->left_count)
+        return lane->left[0].shard->up && shard_confirmed(lane->left[0].shard);
+    return partition->state == PARTITION_READY && shard_confirmed(partition->shard);
 }
 
 void lane_tick(struct partition *partition)
 {
+    struct lane *lane = &partition->lane;
+    if (lane->left_count && engine_now(partition->engine) >= lane->left_until_ms) {
+        engine_log(partition->engine, ENGINE_WARN, "redis.left",
+            "shard %s does not answer: what partition %u had to tell before it was moved is not waited for",
+            lane->left[0].shard->name, partition->index);
+        next_copy(partition);
+    }
     if (may_ask(partition) && engine_now(partition->engine) >= partition->lane.next_ms)
         ask(partition);
 }

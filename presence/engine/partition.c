@@ -9,9 +9,10 @@
 void partition_init(struct partition *partition, struct engine *engine, unsigned index)
 {
     *partition = (struct partition){.engine = engine, .index = index};
-    partition->shard = &engine->shards[index % engine->options.shard_count];
+    partition->shard = engine->staying[index % engine->staying_count]; /* until it is known */
+    partition->here = 1;
     partition->fresh_ms = engine->started_ms;
-    snprintf(partition->base, sizeof partition->base, "%s:{%u}", engine->options.prefix, index);
+    layout_print_base(partition->base, sizeof partition->base, partition, 1);
     TAILQ_INIT(&partition->batches);
     TAILQ_INIT(&partition->dirty);
     TAILQ_INIT(&partition->channels);
@@ -71,30 +72,19 @@ void partition_refuse(struct partition *partition, const char *why)
 {
     partition->state = PARTITION_REFUSED;
     partition->retry_ms = engine_now(partition->engine) + REFUSED_MS;
-    struct shard *shard = partition->shard;
-    uint64_t now = engine_now(partition->engine);
-    if (shard->alarm_ms && now - shard->alarm_ms < ALARM_EVERY_MS)
-        return; /* its other partitions say the same */
-    shard->alarm_ms = now;
-    engine_note(shard, partition, NOTE_REFUSED, 0, NULL, why);
-    engine_log(partition->engine, ENGINE_ALARM, "redis.refused", "shard %s, partition %u: %s", shard->name,
-        partition->index, why);
+    shard_alarm(partition->shard, partition, why);
 }
 
 void partition_unsure(struct partition *partition)
 {
-    struct engine *engine = partition->engine;
-    uint64_t now = engine_now(engine);
-    bool confirmed = shard_confirmed(partition->shard);
     partition->shard->blank = true;
-    if (confirmed && now - engine->started_ms < SETTLE_MS) {
-        partition->state = PARTITION_REFUSED; /* the other shards are being asked */
-        partition->retry_ms = now + WAIT_MS;
+    if (shard_confirmed(partition->shard)) { /* it was not when we asked */
+        partition->state = PARTITION_REFUSED;
+        partition->retry_ms = engine_now(partition->engine) + WAIT_MS;
         return;
     }
     partition_refuse(
-        partition, confirmed ? "it is empty, and whether the fleet lives on other shards is not known yet"
-                             : "it is empty, and no majority of the Sentinels says that it is the master");
+        partition, "the shard is empty, and no majority of the Sentinels says that it is the master");
 }
 
 static void copy_text(char *to, size_t room, const struct reply *reply, size_t at)
@@ -159,9 +149,9 @@ static void on_welcome(struct partition *partition, const struct command *comman
         partition->number = 0;
     }
     partition->shard->blank = false;
-    partition->engine->welcomed |= reply_is(reply, 10, "1");
     check_clocks(partition, reply_number(reply, 7));
     copy_text(partition->shard->replication_id, sizeof partition->shard->replication_id, reply, 8);
+    lane_drain_entry(partition, reply->elements[10].text, reply->elements[10].bytes);
     partition->state = PARTITION_READY;
     partition->fresh_ms = engine_now(partition->engine);
     if (partition->shard->frozen)
@@ -191,7 +181,7 @@ void partition_hello(struct partition *partition)
 {
     struct engine *engine = partition->engine;
     const struct engine_options *options = &engine->options;
-    if (partition->retired)
+    if (partition->retired || !partition->placed)
         return;
     struct command *command = command_new(partition, SCRIPT_HELLO, on_hello);
     struct args *args = &command->args;
@@ -199,10 +189,10 @@ void partition_hello(struct partition *partition)
     command->number = engine->io.random(engine->io_context);
     args_string(args, options->cluster);
     args_string(args, partition->shard->name);
-    args_string(args, "1");
+    args_number(args, partition->here);
     args_string(args, engine->settings);
     args_number(args, partition->index);
-    args_string(args, shard_may_stamp(partition->shard) ? "1" : "0");
+    args_string(args, shard_confirmed(partition->shard) ? "1" : "0");
     args_printf(args, "%016" PRIx64, engine->io.random(engine->io_context));
     args_number(args, partition->owner);
     args_string(args, partition->incarnation);
@@ -212,6 +202,7 @@ void partition_hello(struct partition *partition)
     args_number(args, (uint64_t)options->lease_ms * 1000);
     args_number(args, (uint64_t)options->data_ttl_ms * 1000);
     args_number(args, (uint64_t)options->scrub_ms * 1000);
+    args_string(args, partition->from);
     partition->state = PARTITION_GREETING;
     partition->heartbeat_ms = engine_now(engine) + options->heartbeat_ms * (partition->index % 16 + 1) / 16;
     engine->counters.hellos++;
@@ -305,7 +296,7 @@ static void on_heartbeat(struct command *command, const struct reply *reply)
 {
     struct partition *partition = command->partition;
     partition->heartbeat_out = false;
-    size_t fixed = 6 + command->usages;
+    size_t fixed = 7 + command->usages;
     if (command_answer(command, reply) != ANSWER_OK || reply->count < fixed)
         return;
     uint64_t clock_before = partition->clock;
@@ -322,7 +313,8 @@ static void on_heartbeat(struct command *command, const struct reply *reply)
             reap(partition, reply_number(reply, i));
     }
     end_wait(partition);
-    usage_take(partition, command, reply, 6);
+    usage_take(partition, command, reply, 7);
+    layout_adopt_entry(partition, reply->elements[6].text, reply->elements[6].bytes);
 }
 
 static void heartbeat(struct partition *partition)
@@ -332,6 +324,8 @@ static void heartbeat(struct partition *partition)
     command->generation = partition->held_sent;
     command->flag = TAILQ_EMPTY(&partition->batches); /* nothing that could still be refused */
     args_string(&command->args, partition->shard->beat_topic);
+    args_string(
+        &command->args, partition->engine->retiring ? partition->shard->name : layout_wish(partition));
     usage_add(partition, command);
     partition->heartbeat_out = true;
     command_send(command);
@@ -340,9 +334,11 @@ static void heartbeat(struct partition *partition)
 void partition_tick(struct partition *partition)
 {
     uint64_t now = engine_now(partition->engine);
-    if (!partition->shard->up || partition->retired)
+    if (!partition->placed && !partition->retired)
+        layout_tick(partition);
+    if (!partition->shard->up || partition->retired || !partition->placed)
         return;
-    bool may_stamp_now = partition->shard->blank && shard_may_stamp(partition->shard);
+    bool may_stamp_now = partition->shard->blank && shard_confirmed(partition->shard);
     if (partition->state == PARTITION_REFUSED && (now >= partition->retry_ms || may_stamp_now))
         partition_hello(partition);
     wake_tick(partition);

@@ -1,32 +1,48 @@
 /* Shards: commands in flight, their deadlines, and what each kind of answer asks for. */
 #include "presence/engine/engine_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct command *command_new(
-    struct partition *partition, enum script script, void (*on_reply)(struct command *, const struct reply *))
+struct command *command_new_of(
+    struct shard *shard, enum script script, void (*on_reply)(struct command *, const struct reply *))
 {
     struct command *command = new_zeroed(sizeof *command);
-    struct engine *engine = partition->engine;
-    *command = (struct command){.engine = engine, .shard = partition->shard, .partition = partition};
-    command->script = script;
+    *command = (struct command){.engine = shard->engine, .shard = shard, .script = script};
     command->on_reply = on_reply;
+    return command;
+}
+
+struct command *command_new_at(struct partition *partition, struct shard *shard, uint64_t layout,
+    enum script script, void (*on_reply)(struct command *, const struct reply *))
+{
+    char base[sizeof partition->base];
+    struct engine *engine = partition->engine;
+    struct command *command = command_new_of(shard, script, on_reply);
+    command->partition = partition;
     command->keys = 1;
-    args_string(&command->args, partition->base);
+    layout_print_base(base, sizeof base, partition, layout);
+    args_string(&command->args, base);
     if (script == SCRIPT_HELLO || script == SCRIPT_HEARTBEAT) {
         command->keys = 2;
         args_printf(&command->args, "%s:shard", engine->options.prefix);
     }
     if (script != SCRIPT_HELLO) {
-        args_printf(&command->args, "%s\n%s\n1\n%s", engine->options.cluster, partition->shard->name,
+        args_printf(&command->args, "%s\n%s\n%" PRIu64 "\n%s", engine->options.cluster, shard->name, layout,
             engine->settings);
         args_string(&command->args, partition->timeline);
         args_number(&command->args, partition->owner);
         args_string(&command->args, partition->incarnation);
     }
     return command;
+}
+
+struct command *command_new(
+    struct partition *partition, enum script script, void (*on_reply)(struct command *, const struct reply *))
+{
+    return command_new_at(partition, partition->shard, partition->here, script, on_reply);
 }
 
 static void command_free(struct command *command)
@@ -60,6 +76,25 @@ static void finish(struct command *command, const struct reply *reply)
 {
     command->on_reply(command, reply);
     command_free(command);
+}
+
+static void on_nothing(struct command *command, const struct reply *reply)
+{
+    (void)command;
+    (void)reply;
+}
+
+void commands_give_up(struct partition *partition)
+{
+    struct command *command;
+    TAILQ_FOREACH (command, &partition->shard->in_flight, link) {
+        void (*on_reply)(struct command *, const struct reply *) = command->on_reply;
+        if (command->partition != partition)
+            continue;
+        command->on_reply = on_nothing;
+        on_reply(command, NULL);
+        command->partition = NULL;
+    }
 }
 
 void engine_reply(struct engine *engine, unsigned index, const struct reply *reply)
@@ -149,6 +184,28 @@ uint64_t reply_number(const struct reply *reply, size_t at)
     return number;
 }
 
+void shard_alarm(struct shard *shard, struct partition *partition, const char *why)
+{
+    uint64_t now = engine_now(shard->engine);
+    if (shard->alarm_ms && now - shard->alarm_ms < ALARM_EVERY_MS)
+        return; /* its other partitions say the same */
+    shard->alarm_ms = now;
+    engine_note(shard, partition, NOTE_REFUSED, 0, NULL, why);
+    if (partition)
+        engine_log(shard->engine, ENGINE_ALARM, "redis.refused", "shard %s, partition %u: %s", shard->name,
+            partition->index, why);
+    else
+        engine_log(shard->engine, ENGINE_ALARM, "redis.refused", "shard %s: %s", shard->name, why);
+}
+
+static void refuse_one(struct command *command, const char *why)
+{
+    if (command->partition)
+        partition_refuse(command->partition, why);
+    else
+        shard_alarm(command->shard, NULL, why);
+}
+
 static enum answer refuse(struct command *command, const struct reply *reply)
 {
     char why[512] = "";
@@ -165,11 +222,10 @@ static enum answer refuse(struct command *command, const struct reply *reply)
     } else if (reply_is(reply, 0, "SETTINGS") && reply->count >= 2) {
         command->engine->other_settings_ms = engine_now(command->engine);
         snprintf(why, sizeof why,
-            "the fleet is configured as \"%.90s\" (format, partitions, heartbeat_ms, lease_ms, shards), this "
-            "edge "
-            "as \"%.90s\"",
+            "the fleet is configured as \"%.90s\" (format, partitions, heartbeat_ms, lease_ms), this edge as "
+            "\"%.90s\"",
             args_at(&words, 1, &ignored), command->engine->settings);
-        partition_refuse(command->partition, why);
+        refuse_one(command, why);
     } else if (reply_is(reply, 0, "UNSURE")) {
         partition_unsure(command->partition);
     } else {
@@ -177,7 +233,7 @@ static enum answer refuse(struct command *command, const struct reply *reply)
         snprintf(why, sizeof why, "%.60s", word);
         if (!strcmp(word, "FOREIGN"))
             snprintf(why, sizeof why, "it holds data that is not of this cluster, and no stamp");
-        partition_refuse(command->partition, why);
+        refuse_one(command, why);
     }
     args_deinit(&words);
     return ANSWER_REFUSED;
@@ -202,6 +258,11 @@ enum answer command_answer(struct command *command, const struct reply *reply)
             partition_hello(command->partition);
         return ANSWER_GREET;
     }
+    if (reply_is(reply, 0, "NEWLAYOUT") && reply->count > 2 && command->partition) {
+        layout_adopt(
+            command->partition, reply_number(reply, 1), reply->elements[2].text, reply->elements[2].bytes);
+        return ANSWER_NONE; /* where it asked, nobody will ever answer */
+    }
     return refuse(command, reply);
 }
 
@@ -220,7 +281,7 @@ void shard_lost(struct shard *shard, const char *why)
         if (why)
             engine_log(engine, ENGINE_WARN, "redis.lost", "shard %s: %s", shard->name, why);
     }
-    shard->up = shard->blank = false;
+    shard->up = shard->blank = shard->usable = false;
     for (unsigned i = 0; i < engine->options.partitions; i++) {
         if (is_on(&engine->partitions[i], shard))
             partition_lost(&engine->partitions[i]);
@@ -263,22 +324,6 @@ bool shard_confirmed(const struct shard *shard)
     return !io->confirmed || io->confirmed(shard->engine->io_context, shard->index);
 }
 
-/* A shard that is blank may be new, in a list of shards that the fleet does not have: then the fleet lives on the others,
- * and has its partitions there. So whoever has not been welcomed by the fleet asks all of them first, and does not wait
- * for those that stay away for as long as a fleet without life is remembered. */
-bool shard_may_stamp(const struct shard *shard)
-{
-    const struct engine *engine = shard->engine;
-    uint64_t now = engine_now(engine), patience_ms = 2ull * engine->options.lease_ms;
-    bool all_blank = true;
-    if (!shard_confirmed(shard))
-        return false;
-    for (unsigned i = 0; i < engine->options.shard_count; i++)
-        all_blank = all_blank && (&engine->shards[i] == shard || engine->shards[i].blank);
-    bool refused = engine->other_settings_ms && now - engine->other_settings_ms < patience_ms;
-    return engine->welcomed || all_blank || (!refused && now - engine->started_ms >= patience_ms);
-}
-
 void engine_shard_up(struct engine *engine, unsigned index)
 {
     struct shard *shard = &engine->shards[index];
@@ -288,6 +333,7 @@ void engine_shard_up(struct engine *engine, unsigned index)
     shard->up = true;
     shard->replication_id[0] = '\0';
     shard->next_info_ms = engine_now(engine) + engine->options.heartbeat_ms;
+    layout_ask(shard);
     for (unsigned i = 0; i < engine->options.partitions && shard->up; i++) {
         if (is_on(&engine->partitions[i], shard))
             partition_hello(&engine->partitions[i]);
@@ -328,10 +374,7 @@ static void on_info(struct command *command, const struct reply *reply)
 
 void shard_info(struct shard *shard)
 {
-    struct command *command = new_zeroed(sizeof *command);
-    *command = (struct command){.engine = shard->engine, .shard = shard, .script = SCRIPT_COUNT};
-    command->on_reply = on_info;
-    command_send(command);
+    command_send(command_new_of(shard, SCRIPT_COUNT, on_info));
 }
 
 void shard_tick(struct shard *shard)
@@ -347,6 +390,7 @@ void shard_tick(struct shard *shard)
     if (shard->up && now >= shard->next_info_ms) {
         shard->next_info_ms = now + shard->engine->options.heartbeat_ms;
         shard_info(shard);
+        layout_ask(shard);
     }
     if (!tilted)
         bus_tick(shard);

@@ -48,6 +48,12 @@ static void let_go(struct partition *partition)
     partition->wake.heard = false;
 }
 
+void wake_leave(struct partition *partition)
+{
+    if (partition->wake.on)
+        let_go(partition);
+}
+
 void wake_tick(struct partition *partition)
 {
     bool wanted = partition->lane.ours && partition->shard->bus_up;

@@ -7,11 +7,14 @@
  * `channel` below is always the pair of app and name in one string: the app's id with % { } and : written as
  * %25 %7B %7D %3A, then ':', then the channel's name as it is.
  *
- * KEYS. P is the base of partition 17: "<prefix>:{17}". The prefix holds no brace.
+ * KEYS. P is the base of partition 17: "<prefix>:{17}", and by layout version 2 "<prefix>:{17}.2", so that a partition that
+ * comes back to a shard does not meet what it left there. The prefix holds no brace. An `entry` says where a partition lives:
+ * "<layout version> <shard>". Of two entries the higher version is right; of one version, the greater name.
  *
  *   <prefix>:shard     hash    shard stamp: c cluster, n shard, r replication id, t timeline,
- *                              l<partition> "layout-version shard" of each partition that said hello here,
- *                              s settings, as below, hb time of the last heartbeat in any partition
+ *                              l<partition> the entry of each partition,
+ *                              a<shard> time at which an edge last said that it stands by that shard,
+ *                              s settings, as below, hb time at which an edge last said that it has them
  *   P                  hash    partition stamp:
  *                              id  "cluster\nshard\nlayout version\nsettings", compared whole; settings is
  *                                  "format partitions heartbeat_ms lease_ms" and whatever else must be equal
@@ -23,8 +26,13 @@
  *                              b   when this dataset was born (none: by an older release)
  *                              h, l, d, s   heartbeat, lease, data TTL, scrub period (microseconds)
  *                              dl, de   the owner that delivers the outbox, and until when on the lease clock
+ *                                       (in a copy that was left: an incarnation, and Redis' time)
+ *                              fr  entry of the copy it came from, while that may have transitions to be told
+ *                              to  the entry in force: the fleet has left this copy. It refuses all but `outbox`, and it,
+ *                                  P:l, P:out and P:due have a TTL of D from then on, or from the last `outbox`
  *   P:l                zset    leases: owner number -> expiry on the lease clock
- *   P:o:<owner>        hash    i incarnation (16 hex digits), s sequence number, e name of the edge.  TTL D
+ *   P:o:<owner>        hash    i incarnation (16 hex digits), s sequence number, e name of the edge; while it wants the
+ *                              partition on another shard w its name, b the topic of its beat.        TTL D
  *   P:h:<owner>        set     channels in which this owner has facts.                                TTL D
  *   P:r:<channel>      hash    roster: v version, b version it was born with, u<user id> ->
  *                              "<owner>,<owner>…|<info>".     TTL D; 2 S once it holds no user
@@ -53,7 +61,7 @@
  *     previous is 0 where the roster was born. Numbers are decimal, those of the event's line hexadecimal
  *     without prefix, but for the ttl.
  *   P:w                "1": P:out has something new, or a departure in P:due is to be told; for who delivers
- *   <prefix>:b:<edge>  the beat of one edge: "1b"
+ *   <prefix>:b:<edge>  the beat of one edge: "1b"; and "1m <partition> <entry>": that is where it lives now
  *
  * ANSWERS. An array whose first element is one of
  *   OK          what the script says below
@@ -63,22 +71,24 @@
  *   FOREIGN     (hello) no stamp in a dataset that is not empty
  *   UNSURE      (hello) an empty dataset, and the caller may not stamp it
  *   WRONGSHARD  cluster shard: what the stamp says
- *   NEWLAYOUT   layout version
+ *   NEWLAYOUT   layout version, shard
  *   SETTINGS    the settings that the fleet has
  *   NEWTIMELINE timeline
  *   NOOWNER     the record is gone or another's: this owner number is fenced for ever
  * Where several apply, the first of NOSTAMP WRONGSHARD NEWLAYOUT SETTINGS NEWTIMELINE NOOWNER. Answers other
  * than OK (and hello's) changed nothing.
  *
- * SCRIPTS. KEYS[1] is P; hello and heartbeat have KEYS[2] = "<prefix>:shard". All but hello begin with
+ * SCRIPTS. KEYS[1] is P; hello and heartbeat have KEYS[2] = "<prefix>:shard"; layout has that alone. All but hello and layout
+ * begin with
  *   ARGV[1] id   ARGV[2] timeline   ARGV[3] owner   ARGV[4] incarnation
  * and what follows is numbered from ARGV[5]. "…" repeats. An outcome is the version at which the change can
  * be seen, or -1: the channel is full.
  *
  *   hello      ARGV: cluster, shard, layout version, settings, partition, may-stamp 0|1, random (16 hex),
- *              owner or 0, its incarnation, incarnation of a new owner, edge name, h, l, d, s (microseconds)
+ *              owner or 0, its incarnation, incarnation of a new owner, edge name, h, l, d, s (microseconds),
+ *              entry of the copy that the caller has left for this one ("": none)
  *              OK timeline clock mark owner sequence version now-us replication-id known(0|1: owner was kept)
- *                 lived-in(0|1: the shard was stamped with these settings)
+ *                 fr("": none)
  *   write      number, outbox 0|1, then […] of six:
  *                j channel user info cap -     join; cap 0: not enforced (accepted before)
  *                l channel user why  -   hold  leave, why: enum store_reason; hold 1: this owner still has facts in the channel
@@ -92,8 +102,9 @@
  *              owner: under which the caller asserted last, and whose lease cannot have run out: who is not
  *              restated is told only if his departure was told on this timeline
  *              OK number outcome…      number <= Redis' own: DUP
- *   heartbeat  beat channel, then [app, connections here]… of apps with a limit
- *              OK sequence clock mark held-channels now-us connections-elsewhere…(one an app) owner…(expired)
+ *   heartbeat  beat channel, shard on which the caller wants the partition, then [app, connections here]… of apps with a limit
+ *              OK sequence clock mark held-channels now-us entry("": it stays here) connections-elsewhere…(one an app)
+ *                 owner…(expired)
  *   reap       victim, channels at most, outbox 0|1
  *              OK channels left       0: gone.  -1: not expired
  *                 name of the edge, when it was this call that condemned the owner, else ""
@@ -110,15 +121,21 @@
  *   channels   app, cursor, prefix
  *              OK next-cursor("0": end) [name, subscriptions, users]…
  *   outbox     entries at most (0: only claim), id up to which they may go ("": none), claim 0|1,
- *              id after which they are wanted ("": all)
+ *              id after which they are wanted ("": all), 1: the copies it came from are empty
  *              OK [id, kind, channel, user, "timeline reason count payload"]…     deliver in this order
  *              OK -     another edge delivers this partition's
+ *              In a copy that was left the caller needs to know neither timeline nor owner; without entries: it is empty
  *   note       kind, channel, user, payload, once in so many ms (0: always)
  *              OK
  *   look       owners at most, channel or "", users at most, user or "" for all
  *              OK clock owners(how many follow) numbers(likewise) users(in all) users(likewise)
  *                 [owner, lease, incarnation, sequence, edge, channels]… soonest to expire first,
  *                 [owner, number of subscriptions]… as in P:s, [u<id>, value]… as in P:r
+ *   layout     ARGV: cluster, shard, settings, 2 L (microseconds), the shards that the caller stands by (a line feed behind
+ *              each), random (16 hex; "": the caller may not stamp an empty dataset), the entry of each partition as the
+ *              caller knows it ("": not)
+ *              OK STAMPED [entry("": none), 0|1: nobody has stood by its shard for 2 L]…   of each partition, as it was
+ *              OK EMPTY, OK UNSTAMPED     no stamp, in a dataset that is empty or not
  */
 #pragma once
 
@@ -139,6 +156,7 @@ enum script {
     SCRIPT_OUTBOX,
     SCRIPT_NOTE,
     SCRIPT_LOOK,
+    SCRIPT_LAYOUT,
     SCRIPT_COUNT
 };
 

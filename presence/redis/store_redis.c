@@ -23,7 +23,8 @@ enum {
 struct link_of {
     struct store_redis *store;
     unsigned shard;
-    struct shard_link *link;
+    struct shard_link *link; /* NULL: the place is free */
+    char *description;       /* what it was made from */
     bool up;
     uint64_t alarms;
     struct latency_queue in_flight; /* commands */
@@ -44,8 +45,10 @@ struct store_redis {
     uv_loop_t *loop;
     struct tls_client *tls; /* with a reference */
     uv_timer_t tick;
-    struct link_of *links;
-    unsigned link_count;
+    struct link_of links[ENGINE_SHARDS_MAX]; /* by the engine's index */
+    /* What links are made with. */
+    char *prefix, *cluster, *state_folder;
+    uint32_t heartbeat_ms;
     void (*log)(void *context, enum engine_level level, const char *event, const char *text);
     void (*note)(void *context, const struct engine_note *note);
     void *log_context;
@@ -245,19 +248,41 @@ static void on_chosen(void *context, const char *text)
 
 /* ---- making and freeing ---- */
 
+static char *copy(const char *text)
+{
+    char *copied = strdup(text ? text : "");
+    if (!copied)
+        abort();
+    return copied;
+}
+
+static void drop_link(struct link_of *of)
+{
+    shard_link_free(of->link);
+    latency_queue_deinit(&of->in_flight);
+    free(of->description);
+    *of = (struct link_of){0};
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct store_redis *store = timer->data;
     engine_tick(store->engine);
+    for (unsigned i = 0; i < ENGINE_SHARDS_MAX; i++) {
+        if (!store->links[i].link || !engine_shard_is_unused(store->engine, i))
+            continue;
+        drop_link(&store->links[i]);
+        engine_shard_forget(store->engine, i);
+    }
 }
 
 static void on_tick_closed(uv_handle_t *handle)
 {
     struct store_redis *store = handle->data;
-    for (unsigned i = 0; i < store->link_count; i++)
-        latency_queue_deinit(&store->links[i].in_flight);
-    free(store->links);
     tls_client_unref(store->tls);
+    free(store->prefix);
+    free(store->cluster);
+    free(store->state_folder);
     free(store);
 }
 
@@ -269,8 +294,10 @@ static struct store_redis *behind(struct store *store)
 static void free_store(struct store *face)
 {
     struct store_redis *store = behind(face);
-    for (unsigned i = 0; i < store->link_count; i++)
-        shard_link_free(store->links[i].link);
+    for (unsigned i = 0; i < ENGINE_SHARDS_MAX; i++) {
+        if (store->links[i].link)
+            drop_link(&store->links[i]);
+    }
     engine_free(store->engine);
     uv_close((uv_handle_t *)&store->tick, on_tick_closed);
 }
@@ -303,9 +330,9 @@ static bool is_under_sentinel(const struct store_redis_shard *shard)
 }
 
 static int check_sentinels(
-    const struct store_redis_options *options, unsigned shard, char *problem, size_t bytes)
+    const struct store_redis_shard *shards, unsigned shard, char *problem, size_t bytes)
 {
-    const struct sentinel_options *sentinel = &options->shards[shard].sentinel;
+    const struct sentinel_options *sentinel = &shards[shard].sentinel;
     struct redis_address address;
     if (!sentinel->master || !sentinel->address_count || sentinel->address_count > 16) {
         snprintf(problem, bytes,
@@ -324,9 +351,35 @@ static int check_sentinels(
     return 0;
 }
 
-static int check(const struct store_redis_options *options, char *problem, size_t bytes)
+static int check_shards(const struct store_redis_shard *shards, unsigned count, char *problem, size_t bytes)
 {
     struct redis_address address;
+    bool stays = false;
+    for (unsigned i = 0; i < count; i++)
+        stays = stays || !shards[i].leaving;
+    if (!stays || count > ENGINE_SHARDS_MAX) {
+        snprintf(problem, bytes, "redis.shards: must name 1 to %d shards, of which one is not leaving",
+            ENGINE_SHARDS_MAX);
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (is_under_sentinel(&shards[i])) {
+            if (check_sentinels(shards, i, problem, bytes))
+                return -EINVAL;
+            continue;
+        }
+        if (redis_address_parse(shards[i].address, &address)) {
+            snprintf(problem, bytes,
+                "redis.shards[%u].address: must be host:port, [IPv6]:port or unix:/path, not \"%.100s\"", i,
+                shards[i].address);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int check(const struct store_redis_options *options, char *problem, size_t bytes)
+{
     size_t prefix = strlen(options->prefix);
     if (!prefix || prefix > 100 || strpbrk(options->prefix, "{} \n")) {
         snprintf(problem, bytes, "redis.prefix: must be 1 to 100 characters without braces and blanks");
@@ -336,24 +389,22 @@ static int check(const struct store_redis_options *options, char *problem, size_
         snprintf(problem, bytes, "presence.lease_ms: must be at least four times presence.heartbeat_ms");
         return -EINVAL;
     }
-    if (!options->shard_count || !options->partitions || strchr(options->cluster, '\n')) {
-        snprintf(problem, bytes, "redis.shards: must name at least one shard");
+    if (!options->partitions || strchr(options->cluster, '\n')) {
+        snprintf(problem, bytes, "redis.cluster: must be one line");
         return -EINVAL;
     }
-    for (unsigned i = 0; i < options->shard_count; i++) {
-        if (is_under_sentinel(&options->shards[i])) {
-            if (check_sentinels(options, i, problem, bytes))
-                return -EINVAL;
-            continue;
-        }
-        if (redis_address_parse(options->shards[i].address, &address)) {
-            snprintf(problem, bytes,
-                "redis.shards[%u].address: must be host:port, [IPv6]:port or unix:/path, not \"%.100s\"", i,
-                options->shards[i].address);
-            return -EINVAL;
-        }
-    }
-    return 0;
+    return check_shards(options->shards, options->shard_count, problem, bytes);
+}
+
+/* The engine's part of a list of shards; to be freed. */
+static struct engine_shard *names_of(const struct store_redis_shard *shards, unsigned count)
+{
+    struct engine_shard *names = calloc(count, sizeof *names);
+    if (!names)
+        abort();
+    for (unsigned i = 0; i < count; i++)
+        names[i] = (struct engine_shard){shards[i].name, shards[i].leaving};
+    return names;
 }
 
 static struct engine *make_engine(struct store_redis *store, const struct store_redis_options *options,
@@ -373,11 +424,7 @@ static struct engine *make_engine(struct store_redis *store, const struct store_
         .log = log_line,
         .note = note,
     };
-    const char **names = calloc(options->shard_count, sizeof *names);
-    if (!names)
-        abort();
-    for (unsigned i = 0; i < options->shard_count; i++)
-        names[i] = options->shards[i].name;
+    struct engine_shard *names = names_of(options->shards, options->shard_count);
     struct engine_options engine = {
         .prefix = options->prefix,
         .cluster = options->cluster,
@@ -399,8 +446,7 @@ static struct engine *make_engine(struct store_redis *store, const struct store_
 }
 
 /* Never NULL: check() has read all addresses. */
-static struct master_finder *make_finder(
-    uv_loop_t *loop, const struct store_redis_options *options, const struct store_redis_shard *of)
+static struct master_finder *make_finder(const struct store_redis *store, const struct store_redis_shard *of)
 {
     char stamp_key[128];
     struct redis_address address;
@@ -408,19 +454,19 @@ static struct master_finder *make_finder(
         redis_address_parse(of->address, &address);
         return master_finder_fixed_new(&address);
     }
-    snprintf(stamp_key, sizeof stamp_key, "%s:shard", options->prefix);
+    snprintf(stamp_key, sizeof stamp_key, "%s:shard", store->prefix);
     struct finder_sentinel_options finder = {
         .sentinel = of->sentinel,
-        .cluster = options->cluster,
+        .cluster = store->cluster,
         .shard = of->name,
         .stamp_key = stamp_key,
         .username = of->username,
         .password = of->password,
-        .tls = options->tls,
-        .state_folder = options->state_folder,
-        .heartbeat_ms = options->heartbeat_ms,
+        .tls = store->tls,
+        .state_folder = store->state_folder,
+        .heartbeat_ms = store->heartbeat_ms,
     };
-    return finder_sentinel_new(loop, &finder);
+    return finder_sentinel_new(store->loop, &finder);
 }
 
 static void on_setup(void *context, const char *text)
@@ -428,9 +474,28 @@ static void on_setup(void *context, const char *text)
     log_line(context, ENGINE_WARN, "redis.setup", text);
 }
 
-static void make_link(struct store_redis *store, unsigned shard, const struct store_redis_shard *of,
-    struct master_finder *finder)
+/* All that a link is made from; another text is another link. */
+static char *describe(const struct store_redis_shard *of)
 {
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (!out)
+        abort();
+    const char *const words[] = {of->address, of->username, of->password, of->sentinel.master,
+        of->sentinel.username, of->sentinel.password};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        fprintf(out, "%d%s\n", words[i] != NULL, words[i] ? words[i] : "");
+    for (size_t i = 0; is_under_sentinel(of) && i < of->sentinel.address_count; i++)
+        fprintf(out, "%s\n", of->sentinel.addresses[i]);
+    if (fclose(out))
+        abort();
+    return text;
+}
+
+static void make_link(struct store_redis *store, const struct store_redis_shard *of)
+{
+    unsigned shard = (unsigned)engine_shard_index(store->engine, of->name);
     static const struct shard_link_events events = {on_up, on_down, on_reply, on_bus_up, on_bus_down,
         on_bus_subscribed, on_bus_message, on_alarm, on_warning, on_chosen};
     struct shard_link_options options = {
@@ -438,13 +503,13 @@ static void make_link(struct store_redis *store, unsigned shard, const struct st
         .username = of->username,
         .password = of->password,
         .tls = store->tls,
-        .finder = finder,
+        .finder = make_finder(store, of),
         .replicated = is_under_sentinel(of),
         .open_ms = OPEN_MS,
         .retry_ms = RETRY_MS,
         .quarantine_ms = QUARANTINE_MS,
     };
-    store->links[shard] = (struct link_of){.store = store, .shard = shard};
+    store->links[shard] = (struct link_of){.store = store, .shard = shard, .description = describe(of)};
     store->links[shard].link = shard_link_new(store->loop, &options, &events, &store->links[shard]);
 }
 
@@ -463,10 +528,10 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     store->log = options->log;
     store->log_context = options->log_context;
     store->note = options->note;
-    store->link_count = options->shard_count;
-    store->links = calloc(options->shard_count, sizeof *store->links);
-    if (!store->links)
-        abort();
+    store->prefix = copy(options->prefix);
+    store->cluster = copy(options->cluster);
+    store->state_folder = options->state_folder ? copy(options->state_folder) : NULL;
+    store->heartbeat_ms = options->heartbeat_ms;
     setup_check_shards(options->shards, options->shard_count, on_setup, store);
     store->engine = make_engine(store, options, observer, observer_context);
     struct store *face = engine_store(store->engine);
@@ -474,10 +539,50 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     store->operations.free = free_store;
     face->operations = &store->operations;
     for (unsigned i = 0; i < options->shard_count; i++)
-        make_link(store, i, &options->shards[i], make_finder(loop, options, &options->shards[i]));
+        make_link(store, &options->shards[i]);
     uv_timer_init(loop, &store->tick);
     store->tick.data = store;
     uv_timer_start(&store->tick, on_tick, TICK_MS, TICK_MS);
     *made = face;
+    return 0;
+}
+
+/* Of a shard that is new, or is to be reached otherwise than before. */
+static void renew_link(struct store_redis *store, const struct store_redis_shard *of)
+{
+    struct link_of *link = &store->links[engine_shard_index(store->engine, of->name)];
+    char *description = describe(of);
+    bool is_same = link->link && !strcmp(link->description, description);
+    free(description);
+    if (is_same)
+        return;
+    if (link->link) {
+        unsigned shard = link->shard;
+        drop_link(link);
+        engine_shard_down(store->engine, shard, "it is configured otherwise now");
+        engine_bus_down(store->engine, shard, NULL);
+    }
+    make_link(store, of);
+}
+
+int store_redis_change_shards(struct store *face, const struct store_redis_shard *shards,
+    unsigned shard_count, char *problem, size_t problem_bytes)
+{
+    struct store_redis *store = behind(face);
+    int error = check_shards(shards, shard_count, problem, problem_bytes);
+    if (error)
+        return error;
+    struct engine_shard *names = names_of(shards, shard_count);
+    error = engine_change_shards(store->engine, names, shard_count);
+    free(names);
+    if (error) {
+        snprintf(problem, problem_bytes,
+            "redis.shards: %d at most, those included that still have partitions of an earlier list",
+            ENGINE_SHARDS_MAX);
+        return error;
+    }
+    setup_check_shards(shards, shard_count, on_setup, store);
+    for (unsigned i = 0; i < shard_count; i++)
+        renew_link(store, &shards[i]);
     return 0;
 }

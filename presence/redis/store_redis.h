@@ -21,6 +21,7 @@ struct store_redis_shard {
     const char *username; /* NULL: the default user */
     const char *password; /* NULL: no AUTH */
     struct sentinel_options sentinel;
+    bool leaving; /* its partitions are to go to the others */
 };
 
 struct store_redis_options {
@@ -51,6 +52,13 @@ struct store_redis_options {
 int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     const struct store_observer *observer, void *observer_context, struct store **store, char *problem,
     size_t problem_bytes);
+
+/* Another list of shards, while the store runs: partitions move when the edges that live all want the same
+ * (presence/engine/layout.c), and clients see nothing of it. A shard that is not in the list any more is as one that leaves,
+ * and its connections are closed when nothing is on it; one whose address or credentials are others is connected to anew.
+ * Copies the list. 0, or a negative errno with a sentence in `problem`, and nothing has changed. Thread: the loop's. */
+int store_redis_change_shards(struct store *store, const struct store_redis_shard *shards,
+    unsigned shard_count, char *problem, size_t problem_bytes);
 
 /* Of a store made by store_redis_new(): for metrics, /readyz, retiring, tests. */
 struct engine *store_redis_engine(struct store *store);

@@ -12,7 +12,10 @@ set(mutations
     "no-majority @ partition.c @ shard_confirmed(partition->shard) @ (§ || shard_confirmed(partition->shard))"
     "no-restate @ writer.c @     add_recents(partition, batch) @     if (!§) add_recents(partition, batch)"
     "no-beat @ bus.c @ !shard->beat_due_ms @ § || !shard->beat_due_ms"
-    "no-info @ shard.c @ shard_info(shard) @ (§ ? (void)0 : shard_info(shard))")
+    "no-info @ shard.c @ shard_info(shard) @ (§ ? (void)0 : shard_info(shard))"
+    "no-own-base @ layout.c @ if (layout > 1) @ if (!§ && layout > 1)"
+    "no-gossip @ layout.c @ layout_adopt_entry(partition, entry->text, entry->bytes); @ if (!§) layout_adopt_entry(partition, entry->text, entry->bytes)\;"
+    "no-stand @ layout.c @ is_abandoned && to_us_too @ (§ || is_abandoned) && to_us_too")
 
 get_filename_component(name ${IN} NAME)
 file(READ ${IN} text)

@@ -18,8 +18,9 @@
 
 enum {
     EDGES = 3,
-    SHARDS = 2,
+    SHARDS = 3,           /* the third only in histories in which the layout changes */
     SERVERS = 2 * SHARDS, /* server s is of shard s / 2: a master and a replica each */
+    LAYOUTS = 32,         /* versions of where a partition is */
     PARTITIONS = 4,
     CHANNELS = 6, /* the first ROSTERS have one, the others are plain */
     ROSTERS = 4,
@@ -33,6 +34,8 @@ enum {
 };
 
 /* The times of presence.md, scaled down; virtual. */
+#define NEVER_US (-1000000000000)
+
 enum {
     HEARTBEAT_MS = 500,
     LEASE_MS = 2000,
@@ -110,6 +113,7 @@ struct server {
     int64_t stalled_until_us;
     struct dataset_seen seen;
     struct copy *saved; /* for a rollback, a restart or a failover to come */
+    int64_t lost_us;    /* when it last lost what it had acknowledged; far in the past if never */
     bool stamp_junk;    /* one of its stamps was damaged */
     bool junk;          /* someone wrote nonsense into it: DUP and refusals may clean up */
 };
@@ -131,6 +135,22 @@ struct link {
     struct server *route;
 };
 
+/* redis.shards of an edge, or what all are to have. */
+struct shard_list {
+    unsigned count;
+    struct {
+        unsigned shard;
+        bool leaving;
+    } of[SHARDS];
+};
+
+/* Where a partition lives by a version of the layout, as the watch has seen it decided. */
+struct place {
+    unsigned shard;
+    int64_t left_us; /* when a later one was decided */
+    bool abandoned;  /* it was not asked */
+};
+
 struct edge {
     struct sim *sim;
     unsigned number;
@@ -138,7 +158,10 @@ struct edge {
     struct engine *engine;
     int64_t paused_until_us;
     bool retiring;
-    struct link links[SHARDS];
+    struct link links[SHARDS]; /* by our numbers of shards; the engine has its own */
+    unsigned shard_of[ENGINE_SHARDS_MAX];
+    struct shard_list list;
+    int64_t list_since_us;
     int64_t avoid_until_us[SERVERS];
     int64_t well_since_us; /* since when nothing was wrong with it or its links that may cost it its lease */
     uint64_t count_told[CHANNELS];
@@ -210,6 +233,7 @@ enum fault_kind {
     FAULT_NO_REPLICAS,
     FAULT_OUTAGE,
     FAULT_LATENCY,
+    FAULT_LAYOUT,
     FAULT_KINDS,
 };
 extern const char *const fault_names[FAULT_KINDS];
@@ -229,6 +253,13 @@ struct sim {
     uint64_t serial;
     struct server servers[SERVERS];
     struct server *masters[SHARDS];
+    unsigned shards_used;
+    struct shard_list list; /* that all edges are to have */
+    unsigned changing;      /* edges that do not have it yet */
+    struct place places[PARTITIONS][LAYOUTS];
+    uint64_t layout[PARTITIONS];  /* the version in force */
+    int64_t crash_us;             /* when an edge was last killed */
+    bool died_moving[PARTITIONS]; /* and this one moved at about that time */
     struct edge edges[EDGES];
     struct client clients[CLIENTS];
     struct boot boots[BOOTS]; /* 0 is nobody */
@@ -316,10 +347,37 @@ void watch_keys(struct sim *sim, struct server *server);
 bool watch_is_held(const struct sim *sim, unsigned partition, unsigned channel, int user, unsigned boot);
 void watch_rosters(struct sim *sim, struct server *server);
 unsigned partition_of_key(const char *key); /* PARTITIONS: none */
+uint64_t layout_of_key(const char *key);    /* of a partition's */
+
+/* sim_layout.c: where partitions live, and the fault of changing it. */
+void layout_start(struct sim *sim);
+void layout_change(struct sim *sim);
+void layout_note_crash(struct sim *sim);
+/* The server that has the partition by the layout in force, and the base of its keys. */
+/* Another list of shards for an edge that runs, or for the next one there. */
+void edge_set_list(struct edge *edge, const struct shard_list *list);
+/* The list of an edge that starts, for the engine; its length. */
+unsigned edge_print_list(struct edge *edge, struct engine_shard shards[SHARDS]);
+void edge_connect_all(struct edge *edge);
+void edge_forget_unused(struct edge *edge);
+/* The engine's index of a shard; -1: it does not know it. */
+int edge_index_of(const struct edge *edge, unsigned shard);
+extern const char *const shard_names[SHARDS];
+bool layout_is_in_use(const struct sim *sim, unsigned shard);
+struct server *layout_server(const struct sim *sim, unsigned partition);
+void layout_base(char base[48], unsigned partition, uint64_t layout);
+/* The watch's part: a request was answered. */
+void layout_see(struct sim *sim, struct server *server, const struct event *event, bool changed,
+    const struct fake_reply *reply);
+void layout_look(struct sim *sim); /* who has a partition on a shard he does not know is not well */
+void layout_settle_check(struct sim *sim);
 
 /* sim_faults.c */
+void faults_draw(struct sim *sim); /* the kinds of this seed */
 void faults_start(struct sim *sim);
 void faults_stop(struct sim *sim);
+struct event *fault_end_later(struct sim *sim, int64_t length_us, event_run run);
+void edge_mark_unwell(struct edge *edge, int64_t until_us);
 struct copy *copy_take(const struct server *server);
 void copy_free(struct copy *copy);
 

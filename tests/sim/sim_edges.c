@@ -256,6 +256,7 @@ static void on_tick(struct sim *sim, struct event *event)
     } else {
         store_set_usage(engine_store(edge->engine), app, sim_connections(edge));
         engine_tick(edge->engine);
+        edge_forget_unused(edge);
     }
     struct event *again = sim_later(sim, next, on_tick);
     again->edge = edge;
@@ -267,15 +268,16 @@ void edge_start(struct edge *edge)
     struct sim *sim = edge->sim;
     if (sim->boot_count + 1 >= BOOTS)
         return;
-    static const char *const shards[SHARDS] = {"s0", "s1"};
+    struct engine_shard shards[SHARDS];
     char name[16];
+    unsigned shard_count = edge_print_list(edge, shards);
     snprintf(name, sizeof(name), "edge%u", edge->number);
     struct engine_options options = {
         .prefix = "rc",
         .cluster = "sim",
         .edge_name = name,
         .shards = shards,
-        .shard_count = SHARDS,
+        .shard_count = shard_count,
         .partitions = PARTITIONS,
         .heartbeat_ms = HEARTBEAT_MS,
         .lease_ms = LEASE_MS,
@@ -294,11 +296,9 @@ void edge_start(struct edge *edge)
     edge->usage_told = 0;
     sim_trace(sim, "edge %u starts (boot %u)", edge->number, edge->boot);
     edge->engine = engine_new(&options, &sim_io, edge, &observer, edge);
-    for (unsigned shard = 0; shard < SHARDS; shard++) {
-        struct link *link = &edge->links[shard];
-        link->connecting = link->bus_connecting = false;
-        link_connect_later(edge, shard);
-    }
+    for (unsigned shard = 0; shard < SHARDS; shard++)
+        edge->links[shard].connecting = edge->links[shard].bus_connecting = false;
+    edge_connect_all(edge);
     struct event *tick = sim_later(sim, sim->now_us + sim_between(sim, 0, TICK_MS * 1000), on_tick);
     tick->edge = edge;
     tick->boot = edge->boot;
@@ -310,6 +310,7 @@ void edge_crash(struct edge *edge)
     if (!edge->engine)
         return;
     sim_trace(sim, "edge %u is killed", edge->number);
+    layout_note_crash(sim);
     for (unsigned i = 0; i < CLIENTS; i++) {
         if (sim->clients[i].edge == edge)
             sim->clients[i].state = CLIENT_FREE;

@@ -8,7 +8,7 @@
 const char *const fault_names[FAULT_KINDS] = {"pause", "crash", "retire", "cut", "cut-all", "close",
     "close-bus", "silent-bus", "drop", "flush", "restart-empty", "restart-old", "rollback", "failover",
     "split", "reroute", "clock", "junk", "out-of-memory", "script-flush", "stall", "no-replicas", "outage",
-    "latency"};
+    "latency", "layout"};
 
 struct copy *copy_take(const struct server *server)
 {
@@ -31,7 +31,7 @@ static struct edge *draw_edge(struct sim *sim)
     return &sim->edges[sim_draw(sim, EDGES)];
 }
 
-static void mark_unwell(struct edge *edge, int64_t until_us)
+void edge_mark_unwell(struct edge *edge, int64_t until_us)
 {
     if (edge->well_since_us < until_us)
         edge->well_since_us = until_us;
@@ -39,7 +39,7 @@ static void mark_unwell(struct edge *edge, int64_t until_us)
 
 static struct server *draw_master(struct sim *sim)
 {
-    return sim->masters[sim_draw(sim, SHARDS)];
+    return sim->masters[sim_draw(sim, sim->shards_used)];
 }
 
 /* Short ones mostly, sometimes longer than a lease. */
@@ -50,7 +50,7 @@ static int64_t draw_length_us(struct sim *sim)
     return sim_between(sim, HEARTBEAT_MS * 2000, LEASE_MS * 2500);
 }
 
-static struct event *end_later(struct sim *sim, int64_t length_us, event_run run)
+struct event *fault_end_later(struct sim *sim, int64_t length_us, event_run run)
 {
     sim->faults_active++;
     return sim_later(sim, sim->now_us + length_us, run);
@@ -72,7 +72,7 @@ static void crash(struct sim *sim)
         return;
     sim->excuses.crash = true;
     edge_crash(edge);
-    end_later(sim, draw_length_us(sim), on_reboot)->edge = edge;
+    fault_end_later(sim, draw_length_us(sim), on_reboot)->edge = edge;
 }
 
 static void retire(struct sim *sim)
@@ -82,7 +82,7 @@ static void retire(struct sim *sim)
         return;
     sim->excuses.crash = true;
     edge_retire(edge);
-    end_later(sim, sim_between(sim, 1200000, LEASE_MS * 2000), on_reboot)->edge = edge;
+    fault_end_later(sim, sim_between(sim, 1200000, LEASE_MS * 2000), on_reboot)->edge = edge;
 }
 
 static void pause_edge(struct sim *sim)
@@ -93,7 +93,7 @@ static void pause_edge(struct sim *sim)
     if (edge->paused_until_us < sim->now_us + length_us)
         edge->paused_until_us = sim->now_us + length_us;
     if (length_us > HEARTBEAT_MS * 1000)
-        mark_unwell(edge, edge->paused_until_us);
+        edge_mark_unwell(edge, edge->paused_until_us);
 }
 
 /* The net. */
@@ -105,18 +105,18 @@ static void cut_link(struct sim *sim, struct edge *edge, unsigned shard, int64_t
         sim, "edge %u and shard %u are cut off for %.3f s", edge->number, shard, (double)length_us / 1e6);
     if (link->cut_until_us < sim->now_us + length_us)
         link->cut_until_us = sim->now_us + length_us;
-    mark_unwell(edge, link->cut_until_us + HEARTBEAT_MS * 1000);
+    edge_mark_unwell(edge, link->cut_until_us + HEARTBEAT_MS * 1000);
 }
 
 static void cut(struct sim *sim)
 {
-    cut_link(sim, draw_edge(sim), (unsigned)sim_draw(sim, SHARDS), draw_length_us(sim));
+    cut_link(sim, draw_edge(sim), (unsigned)sim_draw(sim, sim->shards_used), draw_length_us(sim));
 }
 
 static void cut_all(struct sim *sim)
 {
     int64_t length_us = draw_length_us(sim);
-    unsigned shard = (unsigned)sim_draw(sim, SHARDS);
+    unsigned shard = (unsigned)sim_draw(sim, sim->shards_used);
     for (unsigned e = 0; e < EDGES; e++)
         cut_link(sim, &sim->edges[e], shard, length_us);
 }
@@ -124,7 +124,7 @@ static void cut_all(struct sim *sim)
 static void close_link(struct sim *sim)
 {
     struct edge *edge = draw_edge(sim);
-    unsigned shard = (unsigned)sim_draw(sim, SHARDS);
+    unsigned shard = (unsigned)sim_draw(sim, sim->shards_used);
     sim_trace(sim, "the connection of edge %u to shard %u is closed", edge->number, shard);
     link_close(edge, shard, sim_chance(sim, 70));
 }
@@ -132,7 +132,7 @@ static void close_link(struct sim *sim)
 static void close_bus(struct sim *sim)
 {
     struct edge *edge = draw_edge(sim);
-    unsigned shard = (unsigned)sim_draw(sim, SHARDS);
+    unsigned shard = (unsigned)sim_draw(sim, sim->shards_used);
     sim_trace(sim, "the bus of edge %u to shard %u is closed", edge->number, shard);
     link_close_bus(edge, shard, true);
 }
@@ -140,7 +140,7 @@ static void close_bus(struct sim *sim)
 static void silence_bus(struct sim *sim)
 {
     struct edge *edge = draw_edge(sim);
-    unsigned shard = (unsigned)sim_draw(sim, SHARDS);
+    unsigned shard = (unsigned)sim_draw(sim, sim->shards_used);
     sim_trace(sim, "the bus of edge %u to shard %u falls silent", edge->number, shard);
     link_close_bus(edge, shard, false);
 }
@@ -148,20 +148,20 @@ static void silence_bus(struct sim *sim)
 static void drop_messages(struct sim *sim)
 {
     struct edge *edge = draw_edge(sim);
-    edge->links[sim_draw(sim, SHARDS)].bus_drop += (unsigned)sim_between(sim, 1, 3);
+    edge->links[sim_draw(sim, sim->shards_used)].bus_drop += (unsigned)sim_between(sim, 1, 3);
     sim->excuses.lost_message_us = sim->now_us;
 }
 
 static void reroute(struct sim *sim)
 {
     struct edge *edge = draw_edge(sim);
-    unsigned shard = (unsigned)sim_draw(sim, SHARDS);
-    struct server *wrong = &sim->servers[sim_draw(sim, SERVERS)];
+    unsigned shard = (unsigned)sim_draw(sim, sim->shards_used);
+    struct server *wrong = &sim->servers[sim_draw(sim, 2 * sim->shards_used)];
     struct link *link = &edge->links[shard];
     link->route = wrong;
     link->route_until_us = sim->now_us + draw_length_us(sim);
     sim_trace(sim, "edge %u is sent to server %u for shard %u", edge->number, wrong->number, shard);
-    mark_unwell(edge, link->route_until_us + HEARTBEAT_MS * 1000);
+    edge_mark_unwell(edge, link->route_until_us + HEARTBEAT_MS * 1000);
     link_close(edge, shard, true);
 }
 
@@ -185,6 +185,7 @@ static void go_back(struct sim *sim, struct server *server, const struct copy *c
     if (copy)
         server->seen = copy->seen;
     server->seen.clock_steps = steps;
+    server->lost_us = sim->now_us;
 }
 
 static void flush(struct sim *sim)
@@ -231,7 +232,7 @@ static void take_down(struct sim *sim, int64_t kind)
         return;
     trace_server(sim, server, "is down");
     stop_server(sim, server);
-    struct event *event = end_later(sim, draw_length_us(sim), on_server_back);
+    struct event *event = fault_end_later(sim, draw_length_us(sim), on_server_back);
     event->server = server;
     event->number = kind;
 }
@@ -271,7 +272,7 @@ static struct event *copy_and_later(struct sim *sim, event_run run)
     if (!server->alive)
         return NULL;
     keep_copy(server);
-    struct event *event = end_later(sim, draw_loss_us(sim), run);
+    struct event *event = fault_end_later(sim, draw_loss_us(sim), run);
     event->server = server;
     return event;
 }
@@ -333,6 +334,7 @@ static void promote(struct sim *sim, struct server *old)
     new->seen.clock_steps = steps + old->seen.clock_steps + 1; /* two servers, two clocks */
     new->junk = old->junk;
     new->alive = true;
+    new->lost_us = sim->now_us;
     sim->excuses.loss = true;
     sim->masters[old->shard] = new;
     trace_server(sim, new, "is promoted");
@@ -382,7 +384,7 @@ static void on_split(struct sim *sim, struct event *event)
         if (sim_chance(sim, 50)) {
             link->route = old;
             link->route_until_us = sim->now_us + length_us;
-            mark_unwell(edge, link->route_until_us + HEARTBEAT_MS * 1000);
+            edge_mark_unwell(edge, link->route_until_us + HEARTBEAT_MS * 1000);
         } else {
             link_close(edge, old->shard, true);
         }
@@ -416,7 +418,7 @@ static void use_up_memory(struct sim *sim)
     struct server *server = draw_master(sim);
     trace_server(sim, server, "is out of memory");
     fake_redis_set_out_of_memory(server->redis, true);
-    end_later(sim, draw_length_us(sim), on_memory_back)->server = server;
+    fault_end_later(sim, draw_length_us(sim), on_memory_back)->server = server;
 }
 
 static void on_replicas_back(struct sim *sim, struct event *event)
@@ -430,7 +432,7 @@ static void lose_replicas(struct sim *sim)
     struct server *server = draw_master(sim);
     trace_server(sim, server, "has too few replicas");
     fake_redis_set_no_replicas(server->redis, true);
-    end_later(sim, draw_length_us(sim), on_replicas_back)->server = server;
+    fault_end_later(sim, draw_length_us(sim), on_replicas_back)->server = server;
 }
 
 static void forget_scripts(struct sim *sim)
@@ -493,7 +495,7 @@ static void write_junk(struct sim *sim)
 static void (*const runs[FAULT_KINDS])(struct sim *sim) = {pause_edge, crash, retire, cut, cut_all,
     close_link, close_bus, silence_bus, drop_messages, flush, restart_empty, restart_old, rollback, failover,
     split, reroute, step_clock, write_junk, use_up_memory, forget_scripts, stall, lose_replicas, outage,
-    slow_down};
+    slow_down, layout_change};
 
 static void on_fault(struct sim *sim, struct event *event)
 {
@@ -510,7 +512,7 @@ static void on_fault(struct sim *sim, struct event *event)
     sim_later(sim, sim->now_us + pause_us, on_fault);
 }
 
-void faults_start(struct sim *sim)
+void faults_draw(struct sim *sim)
 {
     static const unsigned least = 1, most = 4;
     unsigned wanted = (unsigned)sim_between(sim, least, most);
@@ -523,6 +525,10 @@ void faults_start(struct sim *sim)
         sim->fault_kinds |= kind;
         wanted--;
     }
+}
+
+void faults_start(struct sim *sim)
+{
     if (sim->fault_kinds)
         sim_later(sim, sim_between(sim, 500000, 3000000), on_fault);
 }

@@ -59,6 +59,14 @@ static bool is_for_present(const struct event *event)
     return event->edge->engine && event->edge->boot == event->boot;
 }
 
+/* What is on its way when the engine forgets a shard is for nobody. */
+static bool find_index(const struct edge *edge, unsigned shard, unsigned *index)
+{
+    int found = edge_index_of(edge, shard);
+    *index = found >= 0 ? (unsigned)found : 0;
+    return found >= 0;
+}
+
 void server_set_clock(struct sim *sim, struct server *server)
 {
     /* The epoch of the simulation is some Tuesday in 2026. */
@@ -99,6 +107,9 @@ static void on_reply(struct sim *sim, struct event *event)
     struct edge *edge = event->edge;
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
         return;
+    unsigned index;
+    if (!find_index(edge, event->shard, &index))
+        return;
     struct link *link = &edge->links[event->shard];
     if (link->generation != event->generation)
         return;
@@ -114,7 +125,7 @@ static void on_reply(struct sim *sim, struct event *event)
             script_name(event->message->script), text);
         free(text);
     }
-    engine_reply(edge->engine, event->shard, &reply);
+    engine_reply(edge->engine, index, &reply);
     free(elements);
 }
 
@@ -180,9 +191,10 @@ static void on_request(struct sim *sim, struct event *event)
     back->message->reply = reply;
 }
 
-static void io_send(void *context, unsigned shard, const struct engine_request *request)
+static void io_send(void *context, unsigned index, const struct engine_request *request)
 {
     struct edge *edge = context;
+    unsigned shard = edge->shard_of[index];
     struct link *link = &edge->links[shard];
     if (!link->server) {
         sim_fail(edge->sim, "edge %u sends to shard %u, which is down", edge->number, shard);
@@ -215,6 +227,9 @@ static void on_bus_push(struct sim *sim, struct event *event)
     struct edge *edge = event->edge;
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
         return;
+    unsigned index;
+    if (!find_index(edge, event->shard, &index))
+        return;
     struct link *link = &edge->links[event->shard];
     if (link->bus_generation != event->generation || put_off(sim, event, link->cut_until_us))
         return;
@@ -222,10 +237,10 @@ static void on_bus_push(struct sim *sim, struct event *event)
     const char *topic = push->items[1]->text;
     if (!strcmp(push->items[0]->text, "subscribe")) {
         sim_trace(sim, "edge %u <= bus: subscribed %s", edge->number, topic);
-        engine_bus_subscribed(edge->engine, event->shard, topic);
+        engine_bus_subscribed(edge->engine, index, topic);
     } else if (!strcmp(push->items[0]->text, "message")) {
         sim_trace(sim, "edge %u <= bus: %s %s", edge->number, topic, push->items[2]->text);
-        engine_bus_message(edge->engine, event->shard, topic, push->items[2]->text, push->items[2]->bytes);
+        engine_bus_message(edge->engine, index, topic, push->items[2]->text, push->items[2]->bytes);
     }
 }
 
@@ -287,14 +302,14 @@ static void send_bus(struct edge *edge, unsigned shard, const char *command, con
     }
 }
 
-static void io_bus_subscribe(void *context, unsigned shard, const char *topic)
+static void io_bus_subscribe(void *context, unsigned index, const char *topic)
 {
-    send_bus(context, shard, "SUBSCRIBE", topic);
+    send_bus(context, ((struct edge *)context)->shard_of[index], "SUBSCRIBE", topic);
 }
 
-static void io_bus_unsubscribe(void *context, unsigned shard, const char *topic)
+static void io_bus_unsubscribe(void *context, unsigned index, const char *topic)
 {
-    send_bus(context, shard, "UNSUBSCRIBE", topic);
+    send_bus(context, ((struct edge *)context)->shard_of[index], "UNSUBSCRIBE", topic);
 }
 
 /* Connecting. */
@@ -306,6 +321,9 @@ static void on_bus_connect(struct sim *sim, struct event *event)
     struct edge *edge = event->edge;
     struct link *link = &edge->links[event->shard];
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
+        return;
+    unsigned index;
+    if (!find_index(edge, event->shard, &index))
         return;
     link->bus_connecting = false;
     if (!link->server || link->bus)
@@ -324,7 +342,7 @@ static void on_bus_connect(struct sim *sim, struct event *event)
     link->bus = fake_connect(link->server->redis, on_server_push, end);
     link->bus_to_edge_us = link->bus_to_server_us = sim->now_us;
     sim_trace(sim, "edge %u: bus of shard %u up", edge->number, event->shard);
-    engine_bus_up(edge->engine, event->shard);
+    engine_bus_up(edge->engine, index);
 }
 
 static void connect_bus_later(struct edge *edge, unsigned shard, int64_t delay_us)
@@ -352,6 +370,9 @@ static void on_connect(struct sim *sim, struct event *event)
     struct link *link = &edge->links[event->shard];
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
         return;
+    unsigned index;
+    if (!find_index(edge, event->shard, &index))
+        return;
     link->connecting = false;
     if (link->server)
         return;
@@ -369,7 +390,7 @@ static void on_connect(struct sim *sim, struct event *event)
     scripts_load(server);
     sim_trace(sim, "edge %u: shard %u up at server %u", edge->number, event->shard, server->number);
     connect_bus_later(edge, event->shard, sim_between(sim, 0, 20000));
-    engine_shard_up(edge->engine, event->shard);
+    engine_shard_up(edge->engine, index);
 }
 
 void link_connect_later(struct edge *edge, unsigned shard)
@@ -400,6 +421,9 @@ static void on_closed(struct sim *sim, struct event *event)
     struct edge *edge = event->edge;
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
         return;
+    unsigned index;
+    if (!find_index(edge, event->shard, &index))
+        return;
     struct link *link = &edge->links[event->shard];
     if (link->generation != event->generation || !link->server)
         return;
@@ -409,9 +433,9 @@ static void on_closed(struct sim *sim, struct event *event)
     link_forget_bus(link);
     sim_trace(sim, "edge %u: shard %u closed", edge->number, event->shard);
     link_connect_later(edge, event->shard);
-    engine_shard_down(edge->engine, event->shard, "closed by the other side");
+    engine_shard_down(edge->engine, index, "closed by the other side");
     if (bus_was_up)
-        engine_bus_down(edge->engine, event->shard, "it follows the command connection");
+        engine_bus_down(edge->engine, index, "it follows the command connection");
 }
 
 static void on_bus_closed(struct sim *sim, struct event *event)
@@ -419,13 +443,16 @@ static void on_bus_closed(struct sim *sim, struct event *event)
     struct edge *edge = event->edge;
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
         return;
+    unsigned index;
+    if (!find_index(edge, event->shard, &index))
+        return;
     struct link *link = &edge->links[event->shard];
     if (link->bus_generation != event->generation || !link->bus)
         return;
     link_forget_bus(link);
     sim_trace(sim, "edge %u: bus of shard %u closed", edge->number, event->shard);
     connect_bus_later(edge, event->shard, sim_between(sim, 5000, 100000));
-    engine_bus_down(edge->engine, event->shard, "closed by the other side");
+    engine_bus_down(edge->engine, index, "closed by the other side");
 }
 
 /* The edge learns of it a little later; until then what it sends goes nowhere. */
@@ -462,9 +489,10 @@ void server_close_links(struct sim *sim, struct server *server, bool tell)
     }
 }
 
-static void io_reset(void *context, unsigned shard, const char *why)
+static void io_reset(void *context, unsigned index, const char *why)
 {
     struct edge *edge = context;
+    unsigned shard = edge->shard_of[index];
     struct link *link = &edge->links[shard];
     sim_trace(edge->sim, "edge %u resets shard %u: %s", edge->number, shard, why);
     if (link->server) {
@@ -475,21 +503,22 @@ static void io_reset(void *context, unsigned shard, const char *why)
     link_connect_later(edge, shard);
 }
 
-static void io_bus_reset(void *context, unsigned shard, const char *why)
+static void io_bus_reset(void *context, unsigned index, const char *why)
 {
     struct edge *edge = context;
+    unsigned shard = edge->shard_of[index];
     sim_trace(edge->sim, "edge %u resets the bus of shard %u: %s", edge->number, shard, why);
     link_forget_bus(&edge->links[shard]);
     connect_bus_later(edge, shard, sim_between(edge->sim, 5000, 100000));
 }
 
-static void io_quarantine(void *context, unsigned shard, const char *why)
+static void io_quarantine(void *context, unsigned index, const char *why)
 {
     struct edge *edge = context;
-    const struct server *server = edge->links[shard].server;
+    const struct server *server = edge->links[edge->shard_of[index]].server;
     if (server)
         edge->avoid_until_us[server->number] = edge->sim->now_us + sim_between(edge->sim, 500000, 1000000);
-    io_reset(context, shard, why);
+    io_reset(context, index, why);
 }
 
 /* A majority of Sentinels names the master, and nobody else. */
@@ -498,9 +527,10 @@ bool sim_confirmed(const struct edge *edge, unsigned shard)
     return edge->links[shard].server && edge->links[shard].server == edge->sim->masters[shard];
 }
 
-static bool io_confirmed(void *context, unsigned shard)
+static bool io_confirmed(void *context, unsigned index)
 {
-    return sim_confirmed(context, shard);
+    const struct edge *edge = context;
+    return sim_confirmed(edge, edge->shard_of[index]);
 }
 
 static uint64_t io_now_ms(void *context)

@@ -27,6 +27,10 @@ static bool find_caller(const struct server *server, const char *base, struct ca
     caller->id = value_of(stamp, "id");
     caller->timeline = value_of(stamp, "t");
     caller->incarnation = NULL;
+    if (value_of(stamp, "to")) { /* the fleet has left: whoever comes may fetch */
+        caller->owner = caller->incarnation = "0";
+        return caller->id && caller->timeline;
+    }
     char prefix[32];
     size_t size = (size_t)snprintf(prefix, sizeof(prefix), "%s:o:", base);
     for (const struct key *key = data->keys; key && !caller->incarnation; key = key->hh.next) {
@@ -67,10 +71,10 @@ static void receive(struct sim *sim, const struct fake_reply *reply, size_t at)
         sim->told[c][user] = TOLD_REMOVED;
 }
 
-static void fetch_partition(struct sim *sim, struct server *server, unsigned partition)
+static void fetch_copy(struct sim *sim, struct server *server, unsigned partition, uint64_t layout)
 {
-    char base[16], delivered[48] = "";
-    snprintf(base, sizeof(base), "rc:{%u}", partition);
+    char base[48], delivered[48] = "";
+    layout_base(base, partition, layout);
     for (bool more = true; more;) {
         struct fake_reply *reply = fetch(server, base, delivered);
         more = reply && reply->type == FAKE_ARRAY && reply->count > 1;
@@ -85,15 +89,22 @@ static void fetch_partition(struct sim *sim, struct server *server, unsigned par
     }
 }
 
+/* What the copies that the fleet has left still have comes first, and is waited for. */
+static void fetch_partition(struct sim *sim, unsigned partition)
+{
+    for (uint64_t layout = 1; layout <= sim->layout[partition]; layout++) {
+        struct server *server = sim->masters[sim->places[partition][layout].shard];
+        if (!server->alive || sim->now_us < server->stalled_until_us)
+            return;
+        server_set_clock(sim, server);
+        fetch_copy(sim, server, partition, layout);
+    }
+}
+
 void outbox_fetch(struct sim *sim)
 {
-    for (unsigned p = 0; p < PARTITIONS; p++) {
-        struct server *server = sim->masters[p % SHARDS];
-        if (!server->alive || sim->now_us < server->stalled_until_us)
-            continue;
-        server_set_clock(sim, server);
-        fetch_partition(sim, server, p);
-    }
+    for (unsigned p = 0; p < PARTITIONS; p++)
+        fetch_partition(sim, p);
 }
 
 void outbox_check(struct sim *sim)
@@ -102,8 +113,13 @@ void outbox_check(struct sim *sim)
      * edge's fact makes no event. */
     if (sim->excuses.junk_us >= 0 || (sim->excuses.crash && sim->excuses.loss))
         return;
+    const struct edge *edge = &sim->edges[0];
+    for (unsigned e = 0; e < EDGES && !edge->engine; e++)
+        edge = &sim->edges[e];
     for (unsigned c = 0; c < ROSTERS; c++) {
         uint32_t truth = sim_truth(sim, c);
+        if (edge->engine && sim->died_moving[engine_partition_of(edge->engine, "app", channel_names[c])])
+            continue;
         for (unsigned u = 0; u < USERS; u++) {
             bool is_there = truth & (1u << u);
             enum told told = sim->told[c][u];

@@ -28,14 +28,18 @@ static const struct replacement replacements[] = {
     {"no-clocked-version", "version = math.max(version + 1, (of_roster or 0) + 1, now)",
         "version = version + 1"},
     {"no-usage-lease", "at + L + H < clock", "false"},
+    {"no-unanimity", "or try('HGET', base .. ':o:' .. all[i], 'w') ~= wanted then", "then"},
+    {"no-left", "call('HSET', copy, 'to', entry)", ""},
+    {"no-entry", "refused = refused or other_layout()", ""},
     {"no-lift", "for _, key in ipairs({ leases, due }) do", "for _, key in ipairs({}) do"},
 };
 
 static const char *const names[] = {"no-sequence", "no-gap", "no-dup", "no-lease-clock", "no-stamp",
     "no-timeline", "no-pairing", "no-fence", "no-lift", "no-clocked-version", "no-usage-lease",
+    "no-unanimity", "no-left", "no-entry",
     /* of the engine: in sim_mutant only */
     "no-previous", "no-birth", "no-wait", "no-scrub", "no-majority", "no-restate", "no-beat", "no-info",
-    NULL};
+    "no-own-base", "no-gossip", "no-stand", NULL};
 static const char *taken_out;
 
 struct prepared {

@@ -44,19 +44,21 @@ static uint32_t edge_of(const struct sim *sim, unsigned partition, uint64_t owne
     return 0;
 }
 
-static const struct key *find(const struct server *server, unsigned partition, const char *rest)
+static const struct key *find(
+    const struct sim *sim, const struct server *server, unsigned partition, const char *rest)
 {
-    char name[96];
-    snprintf(name, sizeof(name), "rc:{%u}%s", partition, rest);
+    char name[128], base[48];
+    layout_base(base, partition, sim->layout[partition]);
+    snprintf(name, sizeof(name), "%s%s", base, rest);
     return data_find(fake_redis_data(server->redis), (struct slice){name, strlen(name)});
 }
 
-static const struct key *find_of(
-    const struct server *server, unsigned partition, const char *kind, unsigned channel)
+static const struct key *find_of(const struct sim *sim, const struct server *server, unsigned partition,
+    const char *kind, unsigned channel)
 {
     char rest[64];
     snprintf(rest, sizeof(rest), ":%s:app:%s", kind, channel_names[channel]);
-    return find(server, partition, rest);
+    return find(sim, server, partition, rest);
 }
 
 static void check_partition_states(struct sim *sim)
@@ -104,7 +106,7 @@ static unsigned check_field(
 static uint64_t check_roster(
     struct sim *sim, const struct server *server, unsigned partition, unsigned channel)
 {
-    const struct key *key = find_of(server, partition, "r", channel);
+    const struct key *key = find_of(sim, server, partition, "r", channel);
     uint32_t mask = 0;
     uint64_t subscriptions = 0;
     if (key && key->type != FAKE_HASH) {
@@ -127,11 +129,11 @@ static uint64_t check_roster(
 static void check_channel(struct sim *sim, struct edge *edge, unsigned channel)
 {
     unsigned partition = engine_partition_of(edge->engine, "app", channel_names[channel]);
-    const struct server *server = sim->masters[partition % SHARDS];
+    const struct server *server = layout_server(sim, partition);
     if (sim->excuses.junk_us >= 0 && !sim_truth_count(sim, channel))
         return; /* junk in what nobody owns has until its TTL */
     uint64_t subscriptions = channel < ROSTERS ? check_roster(sim, server, partition, channel) : 0;
-    const struct key *numbers = find_of(server, partition, "s", channel);
+    const struct key *numbers = find_of(sim, server, partition, "s", channel);
     for (const struct entry *entry = numbers ? numbers->entries : NULL; entry; entry = entry->hh.next) {
         if (!edge_of(sim, partition, strtoull(entry->name, NULL, 10)))
             sim_fail(sim, "subscriptions of %s belong to owner %s, who is nobody", channel_names[channel],
@@ -142,7 +144,7 @@ static void check_channel(struct sim *sim, struct edge *edge, unsigned channel)
     if (subscriptions != truth)
         sim_fail(sim, "%s has %" PRIu64 " subscriptions, Redis says %" PRIu64, channel_names[channel], truth,
             subscriptions);
-    const struct key *index = find(server, partition, ":c:app");
+    const struct key *index = find(sim, server, partition, ":c:app");
     struct slice name = {channel_names[channel], strlen(channel_names[channel])};
     if (truth && (!index || index->type != FAKE_SET || !entry_find(index, name)))
         sim_fail(sim, "%s is occupied and not among the channels", channel_names[channel]);
@@ -151,8 +153,8 @@ static void check_channel(struct sim *sim, struct edge *edge, unsigned channel)
 /* Owners: those of the living edges, each with a lease and a record, and nobody else. */
 static void check_owners(struct sim *sim, unsigned partition)
 {
-    const struct server *server = sim->masters[partition % SHARDS];
-    const struct key *leases = find(server, partition, ":l");
+    const struct server *server = layout_server(sim, partition);
+    const struct key *leases = find(sim, server, partition, ":l");
     for (const struct entry *entry = leases ? leases->entries : NULL; entry; entry = entry->hh.next) {
         if (!edge_of(sim, partition, strtoull(entry->name, NULL, 10)))
             sim_fail(sim, "owner %s of partition %u has a lease and is nobody", entry->name, partition);
@@ -165,7 +167,7 @@ static void check_owners(struct sim *sim, unsigned partition)
         snprintf(rest, sizeof(rest), ":o:%s", owner);
         if (!leases || leases->type != FAKE_ZSET || !entry_find(leases, (struct slice){owner, (size_t)size}))
             sim_fail(sim, "edge %u has no lease in partition %u", e, partition);
-        if (!find(server, partition, rest))
+        if (!find(sim, server, partition, rest))
             sim_fail(sim, "edge %u has no record in partition %u", e, partition);
     }
 }

@@ -15,6 +15,12 @@ unsigned partition_of_key(const char *key)
     return partition;
 }
 
+uint64_t layout_of_key(const char *key)
+{
+    const char *end = strchr(key, '}');
+    return end && end[1] == '.' ? strtoull(end + 2, NULL, 10) : 1;
+}
+
 static struct owner_seen *find_owner(struct partition_seen *seen, uint64_t owner)
 {
     for (unsigned i = 0; i < seen->owners; i++) {
@@ -43,7 +49,7 @@ static const struct entry *record_field(
 
 static bool names_caller(enum script script)
 {
-    return script != SCRIPT_HELLO && script != SCRIPT_COUNT;
+    return script != SCRIPT_HELLO && script != SCRIPT_LAYOUT && script != SCRIPT_COUNT;
 }
 
 /* Where ARGV begins. */
@@ -184,7 +190,13 @@ void watch_after(struct sim *sim, struct server *server, const struct event *eve
     const struct message *request = event->message;
     if (request->script == SCRIPT_COUNT)
         return;
+    bool changed = fake_redis_changes(server->redis) != watch->changes;
     unsigned partition = partition_of_key(request->argv[0]);
+    if (request->script == SCRIPT_LAYOUT) {
+        check_stamp(sim, server, event, watch);
+        return;
+    }
+    layout_see(sim, server, event, changed, reply);
     if (partition == PARTITIONS) {
         sim_fail(sim, "%s with the key %s", script_texts[request->script].name, request->argv[0]);
         return;
@@ -244,6 +256,8 @@ static bool is_fixed(const char *name)
     if (sscanf(name, "rc:{%u}%n", &partition, &used) != 1 || !used)
         return false;
     name += used;
+    if (*name == '.')
+        name += 1 + strspn(name + 1, "0123456789");
     return !*name || !strcmp(name, ":l") || !strcmp(name, ":out") || !strcmp(name, ":due");
 }
 
@@ -291,7 +305,7 @@ void watch_rosters(struct sim *sim, struct server *server)
         const char *colon = strrchr(key->name, ':');
         unsigned partition = partition_of_key(key->name);
         int channel = colon ? channel_of(colon + 1) : -1;
-        if (channel < 0 || channel >= ROSTERS || partition == PARTITIONS || !strstr(key->name, "}:r:"))
+        if (channel < 0 || channel >= ROSTERS || partition == PARTITIONS || !strstr(key->name, ":r:"))
             continue;
         check_cap(sim, key, channel);
         for (const struct entry *entry = key->entries; entry; entry = entry->hh.next) {
@@ -303,9 +317,10 @@ void watch_rosters(struct sim *sim, struct server *server)
 
 bool watch_is_held(const struct sim *sim, unsigned partition, unsigned channel, int user, unsigned boot)
 {
-    const struct server *server = sim->masters[partition % SHARDS];
-    char key[64], field[8];
-    snprintf(key, sizeof(key), "rc:{%u}:r:app:%s", partition, channel_names[channel]);
+    const struct server *server = layout_server(sim, partition);
+    char key[128], field[8], base[48];
+    layout_base(base, partition, sim->layout[partition]);
+    snprintf(key, sizeof(key), "%s:r:app:%s", base, channel_names[channel]);
     snprintf(field, sizeof(field), "uu%d", user % 10);
     const struct entry *entry = field_of(server, key, field);
     const struct partition_seen *seen = &server->seen.partition[partition];

@@ -20,8 +20,9 @@ enum {
     FETCH_MS = 700,
     BOUND_MS =
         LEASE_MS + 3 * HEARTBEAT_MS + 2000, /* L + 2 H, finding the server again, one H for the answers */
-    OUTBOX_MS = 3000 + 2 * HEARTBEAT_MS,    /* departures wait 3 s */
-    SCRUB_BOUND_MS = SCRUB_MS * 2,          /* found by the scrub, then held back until a lease has passed */
+    MOVE_BOUND_MS = 3 * LEASE_MS + 4 * HEARTBEAT_MS, /* nobody stands by it for 2 L, then removals wait */
+    OUTBOX_MS = 3000 + 2 * HEARTBEAT_MS,             /* departures wait 3 s */
+    SCRUB_BOUND_MS = SCRUB_MS * 2, /* found by the scrub, then held back until a lease has passed */
 };
 
 static void start_servers(struct sim *sim)
@@ -29,10 +30,10 @@ static void start_servers(struct sim *sim)
     bool apart = sim_chance(sim, 50);
     for (unsigned s = 0; s < SERVERS; s++) {
         struct server *server = &sim->servers[s];
-        *server = (struct server){.number = s, .shard = s / 2, .alive = true};
+        *server = (struct server){.number = s, .shard = s / 2, .alive = true, .lost_us = NEVER_US};
         server->redis = fake_redis_new(sim_draw(sim, 0));
         server->command = fake_connect(server->redis, NULL, NULL);
-        server->clock_offset_us = apart ? sim_between(sim, -3000000, 3000000) : 0;
+        server->clock_offset_us = apart && s < 2 * sim->shards_used ? sim_between(sim, -3000000, 3000000) : 0;
         server_set_clock(sim, server);
     }
     for (unsigned shard = 0; shard < SHARDS; shard++) {
@@ -48,6 +49,7 @@ static void on_check(struct sim *sim, struct event *event)
     (void)event;
     clients_check(sim);
     clients_look(sim);
+    layout_look(sim);
     for (unsigned s = 0; s < SERVERS; s++) {
         if (!sim->servers[s].alive || sim->servers[s].stalled_until_us > sim->now_us)
             continue;
@@ -105,11 +107,14 @@ static void settle(struct sim *sim)
     sim->quiet_all = true;
     sim_trace(sim, "--- the faults have stopped, and the clients are quiet");
     run_for(sim, BOUND_MS);
+    if (sim->fault_kinds & 1u << FAULT_LAYOUT)
+        run_for(sim, MOVE_BOUND_MS);
     if (sim->fault_kinds & 1u << FAULT_JUNK)
         run_for(sim, SCRUB_BOUND_MS);
     else if (sim->fault_kinds & 1u << FAULT_DROP)
         find_lost_messages(sim);
     settle_check(sim);
+    layout_settle_check(sim);
     query_check(sim);
     if (!sim->fault_kinds)
         settle_check_events(sim);
@@ -145,11 +150,14 @@ static void start(struct sim *sim, uint64_t seed, const struct sim_options *opti
     sim->seed = seed;
     sim->random = seed * 0x2545f4914f6cdd1du + 1;
     sim->options = *options;
-    int64_t never = -1000000000000;
-    sim->excuses = (struct excuses){.rollback_us = never, .junk_us = never, .lost_message_us = never};
+    sim->excuses =
+        (struct excuses){.rollback_us = NEVER_US, .junk_us = NEVER_US, .lost_message_us = NEVER_US};
+    sim->crash_us = NEVER_US;
+    faults_draw(sim);
+    layout_start(sim);
     start_servers(sim);
     for (unsigned e = 0; e < EDGES; e++) {
-        sim->edges[e] = (struct edge){.sim = sim, .number = e};
+        sim->edges[e] = (struct edge){.sim = sim, .number = e, .list = sim->list};
         edge_start(&sim->edges[e]);
     }
     faults_start(sim);

@@ -16,6 +16,12 @@ enum {
     PRINTED_MAX = 200, /* of a shard; beyond it they are only counted */
 };
 
+/* Where the shards' stamps say that a partition lives: the highest entry of all counts (keys_and_scripts.h). */
+struct place {
+    uint64_t layout;
+    char shard[80];
+};
+
 struct verifying {
     FILE *out;
     const struct store_redis_options *options;
@@ -24,7 +30,8 @@ struct verifying {
     struct edge_facts *before,
         *after;                   /* what they said before and after Redis was read; after: NULL until then */
     struct suspicion *suspicions; /* facts that no edge held before */
-    unsigned index;               /* of the shard */
+    struct place *places;         /* of each partition */
+    unsigned keys_left;           /* of copies that partitions have moved from */
     redisContext *redis;
     struct dial_tls *tls; /* what it goes through; NULL: nothing */
     unsigned differences, facts, keys;
@@ -39,12 +46,14 @@ struct suspicion {
     size_t user_bytes;
 };
 
-/* A key in its parts: "<prefix>:{17}:r:7:presence-room" is partition 17, kind r, rest "7:presence-room". */
+/* A key in its parts: "<prefix>:{17}.2:r:7:presence-room" is partition 17 by layout version 2, kind r, rest
+ * "7:presence-room". */
 struct key {
     const char *text;
     size_t bytes;
     char base[160];
     unsigned partition;
+    uint64_t layout;
     char kind; /* of keys_and_scripts.h; 'P': the stamp, 'S': the shard's, 0: none of ours */
     const char *rest;
 };
@@ -173,6 +182,9 @@ static bool take_apart(struct verifying *v, const char *text, size_t bytes, stru
     if (sscanf(text + prefix, ":{%u}%n", &key->partition, &end) != 1 || !end || prefix > 100)
         return false;
     const char *after = text + prefix + end;
+    char *layout_end = (char *)after;
+    key->layout = *after == '.' ? strtoull(after + 1, &layout_end, 10) : 1;
+    after = layout_end;
     snprintf(key->base, sizeof key->base, "%.*s", (int)(after - text), text);
     if (!*after)
         key->kind = 'P';
@@ -287,6 +299,25 @@ static void check_stamp(struct verifying *v, const struct key *key)
             key->partition, quiet_s, v->options->lease_ms / 1000.0, v->options->data_ttl_ms / 1000.0);
 }
 
+static bool is_in_place(const struct verifying *v, unsigned partition, uint64_t layout)
+{
+    return partition < v->options->partitions && v->places[partition].layout == layout &&
+           !strcmp(v->places[partition].shard, v->shard->of->name);
+}
+
+/* Of a copy that the fleet has left, or that nobody ever had here. */
+static void check_left(struct verifying *v, const struct key *key)
+{
+    bool goes = as_number(ask(v, "PTTL %b", key->text, key->bytes), 0) != -1;
+    bool has_moved =
+        key->partition < v->options->partitions && key->layout < v->places[key->partition].layout;
+    if (has_moved && goes)
+        v->keys_left++;
+    else
+        differs(v, "%s is of a partition that lies on another shard: no edge reads it, %s", key->text,
+            goes ? "gone when its TTL is over" : "and it would stay for ever; delete it");
+}
+
 static void check_key(struct verifying *v, const char *text, size_t bytes)
 {
     struct key key;
@@ -295,16 +326,16 @@ static void check_key(struct verifying *v, const char *text, size_t bytes)
         differs(v, "%s is no key of ours: no edge reads or removes it", text);
         return;
     }
-    if (key.kind == 'S' || key.kind == 'P')
+    if (key.kind == 'S') {
         check_stamp(v, &key);
-    if (key.kind == 'S')
-        return;
-    if (key.partition >= v->options->partitions || key.partition % v->options->shard_count != v->index) {
-        differs(v,
-            "%s is of a partition that lies on another shard: no edge reads it, gone when its TTL is over",
-            text);
         return;
     }
+    if (!is_in_place(v, key.partition, key.layout)) {
+        check_left(v, &key);
+        return;
+    }
+    if (key.kind == 'P')
+        check_stamp(v, &key);
     if (strchr("ohrsckmq", key.kind) && as_number(ask(v, "PTTL %b", text, bytes), 0) == -1)
         differs(v, "%s has no TTL: the next scrub of its channel (%.0f s) gives it one", text,
             v->options->scrub_ms / 1000.0);
@@ -320,9 +351,12 @@ static void check_key(struct verifying *v, const char *text, size_t bytes)
 static bool has_fact(struct verifying *v, unsigned partition, const char *owner, const char *channel,
     const char *user, size_t user_bytes)
 {
-    const char *prefix = v->options->prefix;
-    redisReply *field = user ? ask(v, "HGET %s:{%u}:r:%s u%b", prefix, partition, channel, user, user_bytes)
-                             : ask(v, "HGET %s:{%u}:s:%s %s", prefix, partition, channel, owner);
+    char base[160], layout[24] = "";
+    if (v->places[partition].layout > 1)
+        snprintf(layout, sizeof layout, ".%" PRIu64, v->places[partition].layout);
+    snprintf(base, sizeof base, "%.100s:{%u}%s", v->options->prefix, partition, layout);
+    redisReply *field = user ? ask(v, "HGET %s:r:%s u%b", base, channel, user, user_bytes)
+                             : ask(v, "HGET %s:s:%s %s", base, channel, owner);
     bool has = field && field->type == REDIS_REPLY_STRING;
     if (has && user) {
         size_t bytes = strlen(owner);
@@ -373,7 +407,7 @@ static void on_fact(void *context, unsigned partition, const char *owner, const 
 {
     struct verifying *v = context;
     char what[512];
-    if (partition % v->options->shard_count != v->index ||
+    if (partition >= v->options->partitions || !is_in_place(v, partition, v->places[partition].layout) ||
         edge_facts_say(v->before, partition, owner, strlen(owner), channel, user, user_bytes) != EDGE_HOLDS ||
         has_fact(v, partition, owner, channel, user, user_bytes))
         return;
@@ -441,14 +475,65 @@ static void check_all_keys(struct verifying *v)
     } while (strcmp(cursor, "0") != 0 && !v->lost);
 }
 
-static unsigned verify_shard(
-    const struct survey *survey, unsigned index, const struct edges_asked *edges, FILE *out)
+static void read_entry(struct place *place, const char *entry)
+{
+    struct place said = {0};
+    int at = 0;
+    if (sscanf(entry, "%" SCNu64 " %n", &said.layout, &at) != 1 || !at)
+        return;
+    snprintf(said.shard, sizeof said.shard, "%.79s", entry + at);
+    if (said.layout > place->layout || (said.layout == place->layout && strcmp(said.shard, place->shard) > 0))
+        *place = said;
+}
+
+static void read_places_of(const struct survey *survey, unsigned index, struct place *places)
+{
+    struct verifying v = {.options = survey->options, .shard = &survey->shards[index]};
+    v.out = fopen("/dev/null", "w"); /* what fails is said when the shard's turn comes */
+    bool is_in = v.out && v.shard->master && log_in(&v);
+    redisReply *all = is_in ? ask(&v, "HGETALL %s:shard", v.options->prefix) : NULL;
+    for (size_t i = 0; all && all->type == REDIS_REPLY_ARRAY && i + 1 < all->elements; i += 2) {
+        unsigned partition;
+        int end = 0;
+        const char *field = all->element[i]->str;
+        if (sscanf(field, "l%u%n", &partition, &end) == 1 && !field[end] && partition < v.options->partitions)
+            read_entry(&places[partition], all->element[i + 1]->str);
+    }
+    if (all)
+        freeReplyObject(all);
+    if (v.redis)
+        redisFree(v.redis);
+    if (v.out)
+        fclose(v.out);
+}
+
+/* To be freed. What no stamp says of is where a fleet that never was would have it. */
+static struct place *read_places(const struct survey *survey)
+{
+    const struct store_redis_options *options = survey->options;
+    struct place *places = calloc(options->partitions, sizeof *places);
+    if (!places)
+        abort();
+    for (unsigned i = 0; i < options->shard_count; i++)
+        read_places_of(survey, i, places);
+    for (unsigned p = 0; p < options->partitions; p++) {
+        if (places[p].layout)
+            continue;
+        places[p].layout = 1;
+        snprintf(
+            places[p].shard, sizeof places[p].shard, "%.79s", options->shards[p % options->shard_count].name);
+    }
+    return places;
+}
+
+static unsigned verify_shard(const struct survey *survey, unsigned index, struct place *places,
+    const struct edges_asked *edges, FILE *out)
 {
     struct verifying v = {.out = out,
         .options = survey->options,
         .shard = &survey->shards[index],
         .edges = edges,
-        .index = index};
+        .places = places};
     fprintf(out, "shard %s", v.shard->of->name);
     if (!v.shard->master) {
         fputs(": nobody proves to be its master; `rollcall doctor` says more\n", out);
@@ -469,16 +554,21 @@ static unsigned verify_shard(
     if (v.differences > PRINTED_MAX)
         fprintf(out, "  and %u more\n", v.differences - PRINTED_MAX);
     fprintf(out, "  %u keys, %u facts, %u differences\n", v.keys, v.facts, v.differences);
+    if (v.keys_left)
+        fprintf(out, "  %u of the keys are of partitions that have moved away: gone when their TTL is over\n",
+            v.keys_left);
     return v.differences;
 }
 
 unsigned verify_compare(const struct store_redis_options *options, const struct edges_asked *edges, FILE *out)
 {
     struct survey *survey = survey_make(options);
+    struct place *places = read_places(survey);
     unsigned differences = 0;
     for (unsigned i = 0; i < options->shard_count; i++)
-        differences += verify_shard(survey, i, edges, out);
+        differences += verify_shard(survey, i, places, edges, out);
     fprintf(out, differences ? "%u differences\n" : "no differences\n", differences);
+    free(places);
     survey_free(survey);
     return differences;
 }

@@ -2,6 +2,7 @@
 local me, timeline = ARGV[3], ARGV[2]
 local clock, mark, version, beat_at, H, L, D, S, shard_timeline, sequence
 local version_stamped
+local moved = false -- this is a copy that the fleet has left
 
 local function names_of(id)
     return string.match(id, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
@@ -21,16 +22,22 @@ local function otherwise(id)
 end
 
 local function refusal()
-    local s = redis.pcall('HMGET', base, 'id', 't', 'c', 'm', 'v', 'hb', 'h', 'l', 'd', 's', 'st')
+    local s = redis.pcall('HMGET', base, 'id', 't', 'c', 'm', 'v', 'hb', 'h', 'l', 'd', 's', 'st', 'to')
     if s.err or not s[1] then
         return { 'NOSTAMP' }
     elseif s[1] ~= ARGV[1] then
         return otherwise(s[1])
+    elseif s[12] and not drains then
+        return { 'NEWLAYOUT', string.match(s[12], '^(%d+) (.*)$') }
     end
     clock, mark, version, beat_at = tonumber(s[3]), tonumber(s[4]), tonumber(s[5]), tonumber(s[6])
     H, L, D, S, shard_timeline = tonumber(s[7]), tonumber(s[8]), tonumber(s[9]), tonumber(s[10]), s[11]
     if not (s[2] and clock and mark and version and beat_at and H and L and D and S and shard_timeline) then
         return { 'NOSTAMP' }
+    elseif s[12] then
+        -- Nobody writes here any more: whoever knows of it may empty it.
+        timeline, version_stamped, moved = s[2], version, true
+        return
     elseif s[2] ~= timeline then
         return { 'NEWTIMELINE', s[2] }
     end

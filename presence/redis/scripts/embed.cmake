@@ -1,24 +1,25 @@
 # Joins each script with the parts it shares and writes all of them as C: cmake -DOUT=… -P embed.cmake
-# The parts: prelude (all), caller (all but hello), roster (those that change facts).
+# The parts: prelude (all), caller (all but hello and layout), roster (those that change facts).
 cmake_policy(VERSION 3.25)
 set(here ${CMAKE_CURRENT_LIST_DIR})
 
 # name, the flags of its first line, the files it consists of; in the order of enum script
 set(scripts
-    "hello|allow-oom|prelude,hello"
+    "hello|allow-oom|prelude,stamp,left,hello"
     "write|-|prelude,caller,roster,write"
     "leave|allow-oom|prelude,caller,roster,write"
     "assert|allow-oom|prelude,caller,roster,assert"
-    "heartbeat|allow-oom|prelude,caller,usage,heartbeat"
+    "heartbeat|allow-oom|prelude,caller,usage,left,heartbeat"
     "reap|allow-oom|prelude,caller,roster,reap"
     "retire|allow-oom|prelude,caller,retire"
     "read|allow-oom|prelude,caller,read"
     "scrub|allow-oom|prelude,caller,roster,scrub"
     "publish|-|prelude,caller,publish"
     "channels|allow-oom|prelude,caller,channels"
-    "outbox|allow-oom|prelude,caller,roster,outbox"
+    "outbox|allow-oom|prelude,drains,caller,roster,outbox"
     "note|-|prelude,caller,note"
-    "look|allow-oom|prelude,caller,look")
+    "look|allow-oom|prelude,caller,look"
+    "layout|allow-oom|prelude,stamp,left,layout")
 
 set(arrays "")
 set(table "")

@@ -4,6 +4,7 @@ local shard_key = KEYS[2]
 local cluster, shard, layout, settings, partition = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local may_stamp, random = ARGV[6] == '1', ARGV[7]
 local H, L, D, S = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+local from = ARGV[16] or '' -- "layout-version shard" of the copy that was left for this one
 local id = table.concat({ cluster, shard, layout, settings }, '\n')
 local leases, due = base .. ':l', base .. ':due'
 
@@ -12,18 +13,11 @@ local function hash(key, ...)
     return not answer.err and answer or {}
 end
 
-local function number_of(timeline)
-    return timeline and tonumber(string.match(timeline, '^(%d+)-%x+$'))
-end
-
-local function replication_id()
-    return string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
-end
-
 -- The partition's stamp, or nil when it is missing or damaged; names are there even when the rest is damaged.
 local names = {}
 local function read_partition()
-    local s = hash(base, 'id', 't', 'st', 'c', 'm', 'hb', 'v', 'o')
+    local s = hash(base, 'id', 't', 'st', 'c', 'm', 'hb', 'v', 'o', 'to')
+    names.to = s[9]
     if s[1] then
         names.cluster, names.shard, names.layout, names.settings =
             string.match(s[1], '^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
@@ -47,19 +41,16 @@ local function is_empty()
 end
 
 local function new_shard_timeline(old, replid)
-    local t = text(math.max(now, (number_of(old) or 0) + 1)) .. '-' .. random
-    call('HSET', shard_key, 'c', cluster, 'n', shard, 'r', replid, 't', t)
-    return t
+    return stamp_shard(shard_key, cluster, shard, old, replid, random)
 end
 
--- Whose list of shards is another may have a partition elsewhere: he is refused by the whole shard, also where it holds
--- nothing of that partition, while somebody lives by the present settings.
-local lives_here -- the shard is stamped with the caller's settings
-local function other_settings()
-    local s = hash(shard_key, 's', 'hb')
-    lives_here = s[1] == settings
-    if s[1] and not lives_here and now - (tonumber(s[2] or nil) or 0) <= 2 * L then
-        return { 'SETTINGS', s[1] }
+-- The fleet has left: the shard's stamp says so, or this copy, if that was lost.
+local function other_layout()
+    for _, entry in ipairs({ hash(shard_key, 'l' .. partition)[1] or '', names.to or '' }) do
+        local v, lives_on = version_and_shard(entry)
+        if v > tonumber(layout) then
+            return { 'NEWLAYOUT', text(v), lives_on }
+        end
     end
 end
 
@@ -115,18 +106,19 @@ end
 
 local stamp = read_partition()
 local followed, refused = shard_timeline()
-refused = refused or other_settings()
+refused = refused or other_layout()
 if refused then
     return refused
 end
-if stamp and tonumber(names.layout) and tonumber(names.layout) > tonumber(layout) then
-    return { 'NEWLAYOUT', names.layout }
-elseif stamp and names.settings ~= settings and not may_change_settings(stamp) then
+if stamp and names.settings ~= settings and not may_change_settings(stamp) then
     return { 'SETTINGS', names.settings }
 elseif not stamp then
     call('DEL', base)
     stamp = { c = now, m = now, hb = now, v = now, o = now }
     call('HSET', base, 'c', text(now), 'hb', text(now), 'v', text(now), 'o', text(now), 'b', text(now))
+    if from ~= '' then
+        call('HSET', base, 'fr', from)
+    end
 end
 call('HSET', base, 'id', id, 'h', text(H), 'l', text(L), 'd', text(D), 's', text(S))
 call('HSET', shard_key, 'l' .. partition, layout .. ' ' .. shard, 's', settings, 'hb', text(now))
@@ -147,7 +139,9 @@ if not record or record[1] ~= ARGV[9] or not tonumber(record[2]) then
     call('HSET', base, 'o', owner)
     call('HSET', base .. ':o:' .. owner, 'i', ARGV[10], 's', '0', 'e', ARGV[11])
     expire(base .. ':o:' .. owner, D)
+else
+    call('HDEL', base .. ':o:' .. owner, 'w', 'b') -- his next heartbeat says it again
 end
 try('ZADD', leases, text(stamp.c + L + H), owner) -- whoever says hello lives
 return { 'OK', stamp.t, text(stamp.c), text(stamp.m), owner, record[2], text(stamp.v), text(now), replication_id(), kept,
-    lives_here and '1' or '0' }
+    try('HGET', base, 'fr') or '' }

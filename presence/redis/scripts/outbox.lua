@@ -4,14 +4,26 @@ local most, delivered, claims, last = tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
 local due, out = base .. ':due', base .. ':out'
 
 -- One edge at a time, until it is gone or has not asked for L of the lease clock.
+-- In a copy that the fleet has left nobody has a record, and the lease clock stands.
 local function is_anothers()
+    local who, at = moved and ARGV[4] or me, moved and now or clock
     local holder = call('HMGET', base, 'dl', 'de')
-    local is_held = holder[1] and holder[1] ~= me and clock <= (tonumber(holder[2]) or 0)
-    if is_held and call('EXISTS', base .. ':o:' .. holder[1]) == 1 then
+    local is_held = holder[1] and holder[1] ~= who and at <= (tonumber(holder[2]) or 0)
+    if is_held and (moved or call('EXISTS', base .. ':o:' .. holder[1]) == 1) then
         return true
     end
-    call('HSET', base, 'dl', me, 'de', text(clock + L))
+    call('HSET', base, 'dl', who, 'de', text(at + L))
     return false
+end
+
+local function is_drained()
+    return moved and #try('XRANGE', out, '-', '+', 'COUNT', 1) == 0 and try('ZCOUNT', due, '-inf', '+inf') == 0
+end
+
+local function renew_copy()
+    for _, key in ipairs({ base, out, due }) do
+        expire(key, D)
+    end
 end
 
 local function is_so(kind, channel, user)
@@ -43,7 +55,7 @@ local function tell_due(member, score)
 end
 
 local function move_due()
-    local now_due = try('ZRANGEBYSCORE', due, '-inf', text(clock), 'WITHSCORES', 'LIMIT', 0, most)
+    local now_due = try('ZRANGEBYSCORE', due, '-inf', moved and '+inf' or text(clock), 'WITHSCORES', 'LIMIT', 0, most)
     for i = 1, #now_due, 2 do
         tell_due(now_due[i], now_due[i + 1])
         call('ZREM', due, now_due[i])
@@ -81,15 +93,22 @@ local function read()
     return answer
 end
 
-if claims and is_anothers() then
+if is_drained() then
+    return { 'OK' }
+elseif claims and is_anothers() then
     return { 'OK', '-' }
+end
+if ARGV[9] == '1' then
+    call('HDEL', base, 'fr')
 end
 if delivered ~= '' then
     try('XTRIM', out, 'MINID', delivered)
     call('XDEL', out, delivered)
 end
-if most == 0 then
-    return { 'OK' }
+if most > 0 then
+    move_due()
 end
-move_due()
-return read()
+if moved then
+    renew_copy()
+end
+return most > 0 and read() or { 'OK' }

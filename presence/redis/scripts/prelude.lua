@@ -1,6 +1,7 @@
 -- Shared by all scripts: the time, taken once; the stamp; who calls.
 local call = redis.call
 local base = KEYS[1]
+local drains = false -- whether the script is also for a copy of the partition that the fleet has left
 local now
 do
     local t = call('TIME')

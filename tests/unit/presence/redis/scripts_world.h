@@ -150,7 +150,7 @@ static inline uint64_t beat(struct test *test, struct owner *owner, int times)
     uint64_t clock = 0;
     for (int i = 0; i < times; i++) {
         usleep(1200);
-        redisReply *reply = CALL(test, owner, SCRIPT_HEARTBEAT, "r:b:1");
+        redisReply *reply = CALL(test, owner, SCRIPT_HEARTBEAT, "r:b:1", "a");
         ANSWERS(reply, "OK");
         clock = strtoull(reply->element[2]->str, NULL, 10);
     }

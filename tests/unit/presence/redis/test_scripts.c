@@ -111,7 +111,7 @@ static void test_junk_of_another_type_is_deleted(void **state)
     redis_server_just(&test->redis, "SET " BASE ":due junk");
     redis_server_just(&test->redis, "SET " BASE ":out junk");
     ANSWERS(join(test, &test->a, "1", "anna"), "OK");
-    ANSWERS(CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1"), "OK");
+    ANSWERS(CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a"), "OK");
     assert_int_equal(1, users(test));
     redis_server_just(&test->redis, "SET " BASE ":o:%s junk", test->a.number);
     ANSWERS(join(test, &test->a, "2", "bert"), "NOOWNER");
@@ -187,7 +187,7 @@ static void test_out_of_memory(void **state)
     redis_server_just(&test->redis, "CONFIG SET maxmemory 1");
     assert_true(strstr(join(test, &test->a, "2", "bert")->str, "OOM") != NULL);
     assert_true(strstr(CALL(test, &test->a, SCRIPT_PUBLISH, CHANNEL, "0", "x")->str, "OOM") != NULL);
-    ANSWERS(CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1"), "OK");
+    ANSWERS(CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a"), "OK");
     ANSWERS(CALL(test, &test->a, SCRIPT_READ, CHANNEL), "OK");
     ANSWERS(hello(test, &test->a), "OK");
     ANSWERS(leave(test, &test->a, "2", "anna"), "OK");

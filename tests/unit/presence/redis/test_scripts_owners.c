@@ -25,7 +25,7 @@ static void test_hello_refuses_what_is_not_meant(void **state)
     ANSWERS(reply, "WRONGSHARD");
     assert_true(is(reply, 2, "a"));
     ANSWERS(hello_as(test, &other, "d", "a", SETTINGS, true), "WRONGSHARD");
-    CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1");
+    CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a");
     reply = hello_as(test, &other, "c", "a", "1 32 1 8", true);
     ANSWERS(reply, "SETTINGS");
     assert_true(is(reply, 1, SETTINGS));
@@ -61,9 +61,9 @@ static void test_hello_mends_stamps_with_a_new_timeline(void **state)
         ANSWERS(hello(test, &test->a), "OK");
         if (strcmp(timeline, test->a.timeline) >= 0)
             fail_msg("no later timeline after %s", damage[i]);
-        ANSWERS(CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1"), "OK");
+        ANSWERS(CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a"), "OK");
     }
-    ANSWERS(CALL(test, &test->b, SCRIPT_HEARTBEAT, "r:b:1"), "NEWTIMELINE");
+    ANSWERS(CALL(test, &test->b, SCRIPT_HEARTBEAT, "r:b:1", "a"), "NEWTIMELINE");
 }
 
 static void test_a_new_timeline_lifts_leases(void **state)
@@ -72,8 +72,8 @@ static void test_a_new_timeline_lifts_leases(void **state)
     beat(test, &test->a, 10); /* b's has run out */
     redis_server_just(&test->redis, "HSET r:shard r 0000");
     hello(test, &test->a);
-    redisReply *reply = CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1");
-    assert_int_equal(6, reply->elements); /* nobody is expired */
+    redisReply *reply = CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a");
+    assert_int_equal(7, reply->elements); /* nobody is expired */
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "0"), 1, "-1"));
 }
 
@@ -127,15 +127,15 @@ static void test_an_expired_owner_is_condemned_and_drained(void **state)
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "1"), 1, "-1"));
     ANSWERS(CALL(test, &test->b, SCRIPT_READ, CHANNEL), "OK"); /* and it lives on */
     beat(test, &test->a, 12);
-    redisReply *reply = CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1");
-    assert_true(is(reply, 6, test->b.number));
+    redisReply *reply = CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a");
+    assert_true(is(reply, 7, test->b.number));
     assert_int_equal(2, users(test)); /* an expired lease changes nothing until its reaper has come */
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "1", "1"), 1, "1"));
     ANSWERS(join(test, &test->b, "5", "late"), "NOOWNER");
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "1"), 1, "0"));
     assert_int_equal(1, users(test));
     assert_true(is(CALL(test, &test->a, SCRIPT_READ, "app:public"), 5, "0"));
-    assert_int_equal(6, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1")->elements);
+    assert_int_equal(7, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a")->elements);
 }
 
 static long long usage_entries(struct test *test)
@@ -148,10 +148,10 @@ static long long usage_entries(struct test *test)
 
 static const char *elsewhere(struct test *test, const struct owner *owner, const char *app, const char *here)
 {
-    redisReply *reply = CALL(test, owner, SCRIPT_HEARTBEAT, "r:b:1", app, here);
+    redisReply *reply = CALL(test, owner, SCRIPT_HEARTBEAT, "r:b:1", "a", app, here);
     ANSWERS(reply, "OK");
-    assert_true(reply->elements > 6);
-    return reply->element[6]->str;
+    assert_true(reply->elements > 7);
+    return reply->element[7]->str;
 }
 
 /* H is 1 ms here, so whatever takes half of it is summed again; a rush of heartbeats may see the last sum. */
@@ -168,10 +168,10 @@ static void test_connections_are_summed(void **state)
     assert_string_equal("0", elsewhere(test, &test->b, "other % app", "9"));
     usleep(1000);
     redisReply *reply =
-        CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "none", "1", "other % app", "0", "app", "7");
-    assert_int_equal(9, reply->elements);
-    assert_true(is(reply, 6, "0") && is(reply, 7, "9") && is(reply, 8, "0"));
-    assert_int_equal(6, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1")->elements);
+        CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a", "none", "1", "other % app", "0", "app", "7");
+    assert_int_equal(10, reply->elements);
+    assert_true(is(reply, 7, "0") && is(reply, 8, "9") && is(reply, 9, "0"));
+    assert_int_equal(7, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a")->elements);
 }
 
 static void test_connections_of_the_dead_do_not_count(void **state)

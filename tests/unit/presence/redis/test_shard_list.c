@@ -1,6 +1,8 @@
-/* The list of shards says where a partition is. Edges with different lists must never hold one partition on two shards:
- * who has another list than the fleet waits until nobody lives by the present one. */
+/* The list of shards says where partitions are to be; where they are, all edges that live decide. They never hold one on
+ * two shards. */
 #include "edges.h"
+
+#include <errno.h>
 
 struct two {
     struct world *world;
@@ -65,52 +67,201 @@ static void test_a_fleet_starts_on_two_empty_shards(void **state)
     two_stop(&two);
 }
 
-/* Partitions of the new list that would be on the new shard, and those on a shard that has never had them. */
-static void refused_while_the_fleet_lives(struct two *two, const char *fleet, const char *other)
+/* A store with this list from now on, while it runs. */
+static void change(struct two *two, struct edge *edge, const char *list)
 {
-    struct world *world = two->world;
-    edge_start_with(two, &world->edges[0], fleet);
-    UNTIL(world, 2000, ready(&world->edges[0]) == 4);
-    redisReply *before = redis_server_do(&world->redis, "HGETALL rollcall:shard");
-    long long second_before = keys_in(&two->second);
-    edge_start_with(two, &world->edges[1], other);
-    uint64_t end = now_ms() + 3 * L_MS;
-    while (now_ms() < end) {
-        uv_run(&world->loop, UV_RUN_ONCE);
-        assert_int_equal(0, ready(&world->edges[1]));
-        assert_int_equal(4, ready(&world->edges[0]));
+    struct store_redis_shard shards[2];
+    char problem[200];
+    for (size_t i = 0; list[i]; i++)
+        shards[i] = list[i] == 'a' ? two->a : two->b;
+    assert_int_equal(
+        0, store_redis_change_shards(edge->store, shards, (unsigned)strlen(list), problem, sizeof problem));
+}
+
+/* How many partitions the edge has on the shard of that name. */
+static unsigned on(struct edge *edge, const char *name)
+{
+    struct engine *engine = store_redis_engine(edge->store);
+    unsigned count = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        struct engine_partition_status status;
+        engine_partition_status(engine, i, &status);
+        count += status.state == PARTITION_READY && (int)status.shard == engine_shard_index(engine, name);
     }
-    assert_int_equal(second_before, keys_in(&two->second));
-    redisReply *after = redis_server_do(&world->redis, "HGETALL rollcall:shard");
-    assert_int_equal(before->elements, after->elements); /* no partition more */
-    freeReplyObject(before);
-    freeReplyObject(after);
-    edge_kill(&world->edges[0]);
-    UNTIL(world, 4 * L_MS, ready(&world->edges[1]) == 4);
+    return count;
 }
 
-static void test_a_shard_more_waits_for_the_fleet_to_go(void **state)
+/* Keys of partitions that stay for ever. */
+static unsigned kept_in(struct redis_server *server)
+{
+    redisReply *keys = redis_server_do(server, "KEYS rollcall:{*");
+    unsigned kept = 0;
+    for (size_t i = 0; i < keys->elements; i++) {
+        redisReply *ttl = redis_server_do(server, "PTTL %s", keys->element[i]->str);
+        kept += ttl->integer == -1;
+        freeReplyObject(ttl);
+    }
+    freeReplyObject(keys);
+    return kept;
+}
+
+/* Clients of one channel in each partition, on both edges. */
+struct crowd {
+    struct client anna[4], bert[4];
+    char channel[4][32];
+};
+
+static void gather(struct two *two, struct crowd *crowd)
+{
+    struct edge *edges = two->world->edges;
+    for (unsigned p = 0; p < 4; p++) {
+        unsigned number = 0;
+        do {
+            snprintf(crowd->channel[p], sizeof crowd->channel[p], "presence-%u", number++);
+        } while (engine_partition_of(store_redis_engine(edges[0].store), "app", crowd->channel[p]) != p);
+        join(&edges[0], &crowd->anna[p], crowd->channel[p], "anna");
+        join(&edges[1], &crowd->bert[p], crowd->channel[p], "bert");
+    }
+    for (unsigned p = 0; p < 4; p++) {
+        UNTIL(two->world, 2000, crowd->anna[p].answered && crowd->bert[p].answered);
+        UNTIL(two->world, 2000,
+            shows(&edges[0], crowd->channel[p], "bert") && shows(&edges[1], crowd->channel[p], "anna"));
+    }
+}
+
+/* Nobody was told that anyone left, and both edges, and Redis, have all. */
+static void all_there(struct two *two, const struct crowd *crowd)
+{
+    for (size_t e = 0; e < 2; e++) {
+        struct edge *edge = &two->world->edges[e];
+        assert_int_equal(0, told_of(edge, "anna", false) + told_of(edge, "bert", false));
+        for (unsigned p = 0; p < 4; p++) {
+            UNTIL(two->world, 2000, ask(two->world, edge, crowd->channel[p], 2).members == 2);
+            assert_true(shows(edge, crowd->channel[p], "anna") && shows(edge, crowd->channel[p], "bert"));
+        }
+    }
+}
+
+static void scatter(struct two *two, struct crowd *crowd)
+{
+    for (unsigned p = 0; p < 4; p++) {
+        leave(&two->world->edges[0], &crowd->anna[p]);
+        leave(&two->world->edges[1], &crowd->bert[p]);
+    }
+}
+
+/* One edge after the other gets a shard more, and then one less: it moves when the last one has it, and clients see
+ * nothing. */
+static void test_a_shard_comes_and_goes_under_a_fleet_that_lives(void **state)
 {
     struct two two;
+    struct crowd crowd;
     two_start(&two, *state);
-    refused_while_the_fleet_lives(&two, "a", "ab");
-    assert_true(keys_in(&two.second) > 0);
+    struct edge *edges = two.world->edges;
+    edge_start_with(&two, &edges[0], "a");
+    edge_start_with(&two, &edges[1], "a");
+    UNTIL(two.world, 2000, ready(&edges[0]) == 4 && ready(&edges[1]) == 4);
+    settle(two.world, 2);
+    gather(&two, &crowd);
+    change(&two, &edges[0], "ab");
+    run_for(two.world, 3 * H_MS);
+    assert_int_equal(4, on(&edges[0], "a"));   /* the other edge does not know b */
+    assert_int_equal(1, keys_in(&two.second)); /* its stamp, which says where the fleet lives */
+    change(&two, &edges[1], "ab");
+    UNTIL(two.world, 4 * H_MS, on(&edges[0], "b") == 2 && on(&edges[1], "b") == 2);
+    settle(two.world, 2);
+    all_there(&two, &crowd);
+    change(&two, &edges[1], "b"); /* by a reload; a shard that is not in the list is one that leaves */
+    run_for(two.world, 3 * H_MS);
+    assert_int_equal(2, on(&edges[1], "a"));
+    change(&two, &edges[0], "b");
+    UNTIL(two.world, 4 * H_MS, on(&edges[0], "b") == 4 && on(&edges[1], "b") == 4);
+    settle(two.world, 2);
+    all_there(&two, &crowd);
+    assert_int_equal(0, kept_in(&two.world->redis));
+    for (size_t e = 0; e < 2; e++)
+        UNTIL(two.world, 2000, engine_shard_index(store_redis_engine(edges[e].store), "a") == -1);
+    scatter(&two, &crowd);
     two_stop(&two);
 }
 
-static void test_another_order_waits_for_the_fleet_to_go(void **state)
+static void test_another_order_moves_too(void **state)
 {
     struct two two;
+    struct crowd crowd;
     two_start(&two, *state);
-    refused_while_the_fleet_lives(&two, "ab", "ba");
+    struct edge *edges = two.world->edges;
+    edge_start_with(&two, &edges[0], "ab");
+    UNTIL(two.world, 2000, ready(&edges[0]) == 4);
+    edge_start_with(&two, &edges[1], "ba"); /* goes where the fleet is */
+    UNTIL(two.world, 2000, ready(&edges[1]) == 4);
+    settle(two.world, 2);
+    gather(&two, &crowd);
+    run_for(two.world, 3 * H_MS);
+    change(&two, &edges[0], "ba");
+    UNTIL(two.world, 4 * H_MS, engine_counters(store_redis_engine(edges[0].store))->moves == 4);
+    settle(two.world, 2);
+    all_there(&two, &crowd);
+    scatter(&two, &crowd);
     two_stop(&two);
 }
 
-static void test_a_shard_less_waits_for_the_fleet_to_go(void **state)
+/* Who cannot speak to a shard must not take its partitions elsewhere while the fleet lives there. */
+static void test_a_line_too_few_is_refused_in_part(void **state)
 {
     struct two two;
     two_start(&two, *state);
-    refused_while_the_fleet_lives(&two, "ab", "a");
+    struct edge *edges = two.world->edges;
+    edge_start_with(&two, &edges[0], "ab");
+    UNTIL(two.world, 2000, ready(&edges[0]) == 4);
+    edge_start_with(&two, &edges[1], "a");
+    uint64_t end = now_ms() + 4 * L_MS;
+    while (now_ms() < end) {
+        uv_run(&two.world->loop, UV_RUN_ONCE);
+        assert_int_equal(4, ready(&edges[0]));
+        assert_in_range(ready(&edges[1]), 0, 2);
+    }
+    assert_int_equal(2, ready(&edges[1]));
+    edge_kill(&edges[0]);
+    UNTIL(two.world, 2 * L_MS + 12 * H_MS, on(&edges[1], "a") == 4);
+    two_stop(&two);
+}
+
+/* It will not come back: with all edges told so, its partitions are taken from it unasked. */
+static void test_a_dead_shard_leaves(void **state)
+{
+    struct two two;
+    two_start(&two, *state);
+    struct edge *edges = two.world->edges;
+    edge_start_with(&two, &edges[0], "ab");
+    edge_start_with(&two, &edges[1], "ab");
+    UNTIL(two.world, 2000, ready(&edges[0]) == 4 && ready(&edges[1]) == 4);
+    redis_server_kill(&two.second);
+    UNTIL(two.world, 2000, ready(&edges[0]) == 2 && ready(&edges[1]) == 2);
+    two.b.leaving = true;
+    change(&two, &edges[0], "ab");
+    run_for(two.world, 2 * L_MS + 12 * H_MS);
+    assert_int_equal(2, ready(&edges[0])); /* the other edge waits for it */
+    change(&two, &edges[1], "ab");
+    UNTIL(two.world, 2 * L_MS + 12 * H_MS, on(&edges[0], "a") == 4 && on(&edges[1], "a") == 4);
+    redis_server_run(&two.second, NULL);
+    two_stop(&two);
+}
+
+static void test_a_list_that_cannot_be_is_refused(void **state)
+{
+    struct two two;
+    char problem[200];
+    two_start(&two, *state);
+    edge_start_with(&two, &two.world->edges[0], "ab");
+    struct store *store = two.world->edges[0].store;
+    struct store_redis_shard wrong = {.name = "c", .address = "nowhere"};
+    assert_int_equal(-EINVAL, store_redis_change_shards(store, &wrong, 1, problem, sizeof problem));
+    assert_non_null(strstr(problem, "redis.shards[0].address: must be host:port"));
+    two.a.leaving = true;
+    assert_int_equal(-EINVAL, store_redis_change_shards(store, &two.a, 1, problem, sizeof problem));
+    assert_non_null(strstr(problem, "one is not leaving"));
+    UNTIL(two.world, 2000, ready(&two.world->edges[0]) == 4);
     two_stop(&two);
 }
 
@@ -140,9 +291,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_fleet_starts_on_two_empty_shards),
-        TEST(test_a_shard_more_waits_for_the_fleet_to_go),
-        TEST(test_another_order_waits_for_the_fleet_to_go),
-        TEST(test_a_shard_less_waits_for_the_fleet_to_go),
+        TEST(test_a_shard_comes_and_goes_under_a_fleet_that_lives),
+        TEST(test_another_order_moves_too),
+        TEST(test_a_line_too_few_is_refused_in_part),
+        TEST(test_a_dead_shard_leaves),
+        TEST(test_a_list_that_cannot_be_is_refused),
         TEST(test_an_emptied_shard_is_stamped_while_the_other_is_away),
     };
     signal(SIGPIPE, SIG_IGN);
