@@ -89,6 +89,28 @@ test('a reload takes up another app without a restart, with a secret that only t
     assert.equal(system.property('MainPID'), pid);
 });
 
+test('on SIGUSR2 another process takes its place, and to systemd it is the same service, watchdog and all', async () => {
+    change((text) => text.replace('"edge": {', '"edge": { "hand_over": "/var/lib/rollcall/hand-over",'));
+    system.run('systemctl', 'restart', 'rollcall.service');
+    await serves();
+    const [before, restarts] = [system.property('MainPID'), system.property('NRestarts')];
+    let refused = 0, over = false;
+    const knocking = (async () => {
+        while (!over)
+            refused += await accepts(6001) ? 0 : 1;
+    })();
+    system.run('systemctl', 'kill', '--signal=USR2', '--kill-whom=main', 'rollcall.service');
+    await until(() => system.property('MainPID') !== before, () => `another process; ${system.journal()}`);
+    await until(() => system.try('test', '-d', `/proc/${before}`).status !== 0, 'the old one to end');
+    over = true;
+    await knocking;
+    assert.equal(refused, 0);
+    assert.deepEqual([system.state, system.property('NRestarts')], ['active', restarts]);
+    const told = system.property('WatchdogTimestampMonotonic');
+    await until(() => system.property('WatchdogTimestampMonotonic') !== told, 'the new one to feed the watchdog');
+    await isOfUse();
+});
+
 test('an upgrade keeps the operator\'s configuration and the secret', async () => {
     change((text) => text.replace('"key": "first-app"', '"key": "first-app", "client_events": true'));
     const [pid, old, words] = [system.property('MainPID'), secret(), readFileSync(configuration, 'utf8')];
