@@ -14,6 +14,12 @@ static void on_worker_taken(struct mail *mail, void *node)
         reload_taken(process->reload.room);
 }
 
+static bool prepare(void *context, const struct config *config, char *problem, size_t problem_bytes)
+{
+    struct process *process = context;
+    return node_reload_shards(process->node, config, problem, problem_bytes) == 0;
+}
+
 /* The node first: an app that a worker knows, it must know, too. */
 static void go_over(void *context, const struct config *config)
 {
@@ -73,7 +79,8 @@ void process_reload_sources(struct admin_sources *sources)
 
 void process_reload_init(struct process *process, const char *path)
 {
-    const struct reload_host host = {.go_over = go_over, .under_way = on_under_way, .context = process};
+    const struct reload_host host = {
+        .prepare = prepare, .go_over = go_over, .under_way = on_under_way, .context = process};
     unsigned workers = process->config->edge.workers;
     process->reload.room = reload_new(process->loop, path, process->config, &host);
     process->reload.taken = calloc(workers, sizeof(*process->reload.taken));

@@ -172,6 +172,19 @@ static void refuse(struct reload *reload, const struct reading *reading)
     finish(reload, RELOAD_REFUSED);
 }
 
+static bool prepare(struct reload *reload, struct reading *reading)
+{
+    char problem[512];
+    if (reload->host.prepare(reload->host.context, reading->made, problem, sizeof(problem)))
+        return true;
+    free(reading->problems);
+    int bytes = asprintf(&reading->problems, "%s: %s\n", reload->path, problem);
+    if (bytes < 0)
+        abort();
+    reading->problems_bytes = (size_t)bytes;
+    return false;
+}
+
 static void take(struct reload *reload, struct reading *reading)
 {
     const struct config *before = reload->config;
@@ -208,7 +221,7 @@ static void on_read(uv_work_t *work, int status)
     reload->text.length = 0;
     if (reload->stopped)
         reload->state = RELOAD_IDLE; /* who asked has been told */
-    else if (reading->made)
+    else if (reading->made && prepare(reload, reading))
         take(reload, reading);
     else
         refuse(reload, reading);

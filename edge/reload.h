@@ -31,6 +31,9 @@ struct reload_asker {
 
 /* The rest of the process. */
 struct reload_host {
+    /* What of it may still fail. False with a sentence in `problem`: nothing has changed, and the configuration is refused.
+     */
+    bool (*prepare)(void *context, const struct config *config, char *problem, size_t problem_bytes);
     /* Has everyone go over to the configuration, each keeping a reference; then, now or later, reload_taken(). */
     void (*go_over)(void *context, const struct config *config);
     /* A reload begins, or (false) no other follows the one that has ended. Not after reload_stop(). */

@@ -94,7 +94,6 @@ static const struct config_key sentinel_keys[] = {
         .max = 128,
         .required = true,
         .check = config_check_master,
-        .restart = true,
         .sentence = "The name of this shard's master in \"sentinel monitor\"."},
     {.name = "addresses",
         .type = CONFIG_LIST,
@@ -103,7 +102,6 @@ static const struct config_key sentinel_keys[] = {
         .max = 16,
         .required = true,
         .item = &sentinel_address,
-        .restart = true,
         .sentence = "All Sentinels, as host:port, each once: a majority of these decides, so use three or "
                     "five."},
     {.name = "username",
@@ -113,7 +111,6 @@ static const struct config_key sentinel_keys[] = {
         .text = "",
         .needs = "password",
         .check = config_check_username,
-        .restart = true,
         .sentence = "Of the Sentinels; empty: the default user."},
     {.name = "password",
         .type = CONFIG_SECRET,
@@ -121,7 +118,6 @@ static const struct config_key sentinel_keys[] = {
         .min = 1,
         .max = 1024,
         .text = "",
-        .restart = true,
         .sentence = "Of the Sentinels; written like apps[].secret."},
     {0},
 };
@@ -134,7 +130,6 @@ static const struct config_key shard_keys[] = {
         .max = 64,
         .required = true,
         .check = config_check_label,
-        .restart = true,
         .sentence = "Stamped into the shard, which refuses edges that call it otherwise. Never give one "
                     "shard's name to another."},
     {.name = "address",
@@ -146,7 +141,6 @@ static const struct config_key shard_keys[] = {
         .unless = "sentinel",
         .excludes = "sentinel",
         .check = config_check_endpoint,
-        .restart = true,
         .sentence = "host:port, [IPv6]:port, or unix: and the absolute path of a socket, of a master that "
                     "never moves."},
     {.name = "username",
@@ -156,7 +150,6 @@ static const struct config_key shard_keys[] = {
         .text = "",
         .needs = "password",
         .check = config_check_username,
-        .restart = true,
         .sentence = "Empty: the default user. Give each shard a user of its own: it then cannot be mistaken "
                     "for another."},
     {.name = "password",
@@ -165,7 +158,6 @@ static const struct config_key shard_keys[] = {
         .min = 1,
         .max = 1024,
         .text = "",
-        .restart = true,
         .sentence = "Written like apps[].secret. Not the same for two shards."},
     {.name = "sentinel",
         .type = CONFIG_OBJECT,
@@ -257,7 +249,6 @@ const struct config_key config_redis_keys[] = {
         .min = 1,
         .max = 64,
         .keys = shard_keys,
-        .restart = true,
         .sentence =
             "The Redis servers, or groups of a master and its replicas. Partitions move when "
             "all edges that live have the same list in the same order; change one edge after the other."},

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { LOOK_EVERY_MS = 250 };
 
@@ -22,37 +23,50 @@ static int find_blind(const struct node *node)
     return -1;
 }
 
+/* Made once for each name: whoever reads a reason on another thread may hold it for a while. */
+struct blind_words {
+    struct blind_words *next;
+    char *words;
+    char name[];
+};
+
+static struct blind_words *make_words(struct node *node, const char *name)
+{
+    size_t bytes = strlen(name) + 1;
+    struct blind_words *made = malloc(sizeof(*made) + bytes);
+    if (!made ||
+        asprintf(&made->words,
+            "shard %s has accepted no heartbeat for longer than presence.lease_ms: its rosters stand "
+            "still, its events stay on this edge",
+            name) < 0)
+        abort();
+    memcpy(made->name, name, bytes);
+    made->next = node->blind.words;
+    node->blind.words = made;
+    return made;
+}
+
+static const char *words_of(struct node *node, const char *name)
+{
+    struct blind_words *found = node->blind.words;
+    while (found && strcmp(found->name, name) != 0)
+        found = found->next;
+    return (found ? found : make_words(node, name))->words;
+}
+
 static void on_look(struct wheel_timer *timer, uint64_t now_ms)
 {
     struct node *node = CONTAINER_OF(timer, struct node, blind.timer);
     int shard = find_blind(node);
-    readiness_set(&node->readiness, READINESS_BLIND, shard < 0 ? NULL : node->blind.words[shard]);
+    const char *name = shard < 0 ? NULL : node_shard_name(node, (unsigned)shard);
+    readiness_set(&node->readiness, READINESS_BLIND, name ? words_of(node, name) : NULL);
     wheel_set(&node->wheel, timer, now_ms + LOOK_EVERY_MS);
-}
-
-/* Made once: whoever reads a reason on another thread may hold it for a while. */
-static char *words_of(const char *shard)
-{
-    char *words;
-    if (asprintf(&words,
-            "shard %s has accepted no heartbeat for longer than presence.lease_ms: its rosters stand still, "
-            "its "
-            "events stay on this edge",
-            shard) < 0)
-        abort();
-    return words;
 }
 
 void node_start_blind(struct node *node)
 {
-    size_t count = node->config->redis.shard_count;
     if (!node->engine)
         return;
-    node->blind.words = calloc(count, sizeof(*node->blind.words));
-    if (!node->blind.words)
-        abort();
-    for (size_t i = 0; i < count; i++)
-        node->blind.words[i] = words_of(node->config->redis.shards[i].name);
     readiness_tolerate(&node->readiness, READINESS_BLIND, node->config->presence.ready_when_blind);
     node->blind.timer.expired = on_look;
     wheel_set(&node->wheel, &node->blind.timer, uv_now(node->loop) + LOOK_EVERY_MS);
@@ -60,9 +74,11 @@ void node_start_blind(struct node *node)
 
 void node_stop_blind(struct node *node)
 {
+    struct blind_words *words;
     wheel_cancel(&node->blind.timer);
-    for (size_t i = 0; node->blind.words && i < node->config->redis.shard_count; i++)
-        free(node->blind.words[i]);
-    free(node->blind.words);
-    node->blind.words = NULL;
+    while ((words = node->blind.words)) {
+        node->blind.words = words->next;
+        free(words->words);
+        free(words);
+    }
 }

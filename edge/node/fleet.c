@@ -69,6 +69,25 @@ int node_open_store(struct node *node)
     return 0;
 }
 
+/* The store may speak before it is there; then its shards are those of the configuration. */
+const char *node_shard_name(const struct node *node, unsigned shard)
+{
+    if (node->engine)
+        return engine_shard_name(node->engine, shard);
+    return shard < node->config->redis.shard_count ? node->config->redis.shards[shard].name : NULL;
+}
+
+int node_reload_shards(struct node *node, const struct config *config, char *problem, size_t problem_bytes)
+{
+    struct store_redis_options options;
+    if (!node->engine)
+        return 0;
+    struct store_redis_shard *shards = fleet_options(config, &options);
+    int error = store_redis_change_shards(node->store, shards, options.shard_count, problem, problem_bytes);
+    free(shards);
+    return error;
+}
+
 /* ---- leaving ---- */
 
 void node_begin_leaving(struct node *node)

@@ -52,6 +52,12 @@ static void add_counters(struct buffer *out, const struct engine_counters *c)
         add_counter(out, rows[i].name, rows[i].help, rows[i].value);
 }
 
+static const char *name_of(const struct node *node, unsigned shard)
+{
+    const char *name = node_shard_name(node, shard);
+    return name ? name : "?";
+}
+
 /* Four tables over all partitions; the format wants the rows of one name together. */
 static void add_partitions(struct buffer *out, const struct node *node)
 {
@@ -71,7 +77,7 @@ static void add_partitions(struct buffer *out, const struct node *node)
             const double values[] = {status.state == PARTITION_READY, (double)status.fresh_ago_ms / 1000,
                 status.removals_wait, (double)status.unacknowledged};
             buffer_printf(out, "%s{partition=\"%u\",shard=\"%s\"} %g\n", tables[table].name, p,
-                node->config->redis.shards[status.shard].name, values[table]);
+                name_of(node, status.shard), values[table]);
         }
     }
 }
@@ -97,11 +103,13 @@ static void add_shards(struct buffer *out, const struct node *node)
     };
     for (size_t table = 0; table < sizeof(tables) / sizeof(tables[0]); table++) {
         exposition_begin(out, tables[table].name, tables[table].type, tables[table].help);
-        for (unsigned i = 0; i < node->config->redis.shard_count; i++) {
+        for (unsigned i = 0; i < ENGINE_SHARDS_MAX; i++) {
             struct store_redis_shard_status status;
+            if (!node_shard_name(node, i))
+                continue;
             store_redis_shard_status(node->store, i, &status);
             const uint64_t values[] = {status.up, status.confirmed, status.alarms};
-            shard_sample(out, tables[table].name, node->config->redis.shards[i].name, values[table]);
+            shard_sample(out, tables[table].name, node_shard_name(node, i), values[table]);
         }
     }
 }
@@ -110,12 +118,14 @@ static void add_shard_latency(struct buffer *out, const struct node *node, const
     const struct latency *(*of)(const struct store_redis_shard_status *))
 {
     exposition_begin(out, name, "histogram", help);
-    for (unsigned i = 0; i < node->config->redis.shard_count; i++) {
+    for (unsigned i = 0; i < ENGINE_SHARDS_MAX; i++) {
         struct store_redis_shard_status status;
         struct buffer labels = {0};
+        if (!node_shard_name(node, i))
+            continue;
         store_redis_shard_status(node->store, i, &status);
         buffer_add_string(&labels, "shard=\"");
-        buffer_add_label(&labels, node->config->redis.shards[i].name);
+        buffer_add_label(&labels, node_shard_name(node, i));
         buffer_add(&labels, "\"", 2); /* with the NUL */
         exposition_histogram(out, name, labels.bytes, of(&status));
         buffer_deinit(&labels);

@@ -68,8 +68,8 @@ void node_on_news(struct node *node, void (*news)(void *context), void *context)
 
 void node_note_healed(struct node *node, const struct engine_note *note)
 {
-    const char *shard = node->config->redis.shards[note->shard].name;
-    healed_add(node->insight.healed, clock_wall_ms(), shard, note);
+    const char *shard = node_shard_name(node, note->shard);
+    healed_add(node->insight.healed, clock_wall_ms(), shard ? shard : "?", note);
 }
 
 void node_write_healed(struct node *node, uint64_t after, struct buffer *json)
@@ -152,7 +152,7 @@ static void write_shard(struct node *node, unsigned shard, struct buffer *json)
     struct tally tally = count_partitions(node, shard);
     store_redis_shard_link(node->store, shard, &link);
     buffer_add_string(json, "{\"name\":");
-    insight_add_text(json, node->config->redis.shards[shard].name);
+    insight_add_text(json, node_shard_name(node, shard));
     buffer_add_string(json, ",\"address\":");
     insight_add_text(json, link.address.host[0] ? redis_address_print(&link.address, address) : NULL);
     buffer_printf(json, ",\"up\":%s,\"bus_up\":%s,\"confirmed\":%s,\"replicated\":%s",
@@ -167,9 +167,13 @@ static void write_shard(struct node *node, unsigned shard, struct buffer *json)
 void node_write_shards(struct node *node, struct buffer *json)
 {
     buffer_add_string(json, "[");
-    for (unsigned i = 0; node->engine && i < node->config->redis.shard_count; i++) {
-        buffer_add_string(json, i ? "," : "");
+    const char *comma = "";
+    for (unsigned i = 0; node->engine && i < ENGINE_SHARDS_MAX; i++) {
+        if (!node_shard_name(node, i))
+            continue;
+        buffer_add_string(json, comma);
         write_shard(node, i, json);
+        comma = ",";
     }
     buffer_add_string(json, "]");
 }

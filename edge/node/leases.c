@@ -32,7 +32,7 @@ static void free_leases(void *work)
 static void write_shard(const struct node *node, const struct shard_look *shard, struct buffer *json)
 {
     buffer_add_string(json, "{\"shard\":");
-    insight_add_text(json, node->config->redis.shards[shard->shard].name);
+    insight_add_text(json, node_shard_name(node, shard->shard));
     buffer_printf(json, ",\"partition\":%u,\"known\":%s,\"owners\":[", shard->partition,
         shard->known ? "true" : "false");
     buffer_add(json, shard->owners.bytes, shard->owners.length);
@@ -92,17 +92,17 @@ static unsigned pick_partition(struct node *node, unsigned shard)
 
 void insight_ask_fleet(struct node *node, struct insight *insight)
 {
-    unsigned count = node->engine ? (unsigned)node->config->redis.shard_count : 0;
-    struct leases *leases = calloc(1, sizeof(*leases) + count * sizeof(leases->shards[0]));
+    struct leases *leases = calloc(1, sizeof(*leases) + ENGINE_SHARDS_MAX * sizeof(leases->shards[0]));
     if (!leases)
         abort();
     leases->insight = insight;
-    leases->count = count;
     leases->outstanding = 1; /* until all is asked */
     insight->work = leases;
     insight->free_work = free_leases;
-    for (unsigned i = 0; i < count; i++) {
-        struct shard_look *shard = &leases->shards[i];
+    for (unsigned i = 0; node->engine && i < ENGINE_SHARDS_MAX; i++) {
+        if (!node_shard_name(node, i))
+            continue;
+        struct shard_look *shard = &leases->shards[leases->count++];
         *shard = (struct shard_look){.look = {.each_owner = on_owner, .done = on_done},
             .leases = leases,
             .shard = i,

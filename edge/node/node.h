@@ -179,6 +179,10 @@ atomic_bool *node_is_full(struct node *node);
 /* The random number of this process, the first half of its socket ids. */
 uint64_t node_incarnation(const struct node *node);
 
+/* Has the store go over to the shards of another configuration, before node_reload(). 0, or a negative errno with a sentence in `problem`, and
+ * nothing has changed. */
+int node_reload_shards(struct node *node, const struct config *config, char *problem, size_t problem_bytes);
+
 /* Goes over to another configuration, keeping a reference. Before any worker does, so that the node never knows less of
  * an app than who asks it. */
 void node_reload(struct node *node, const struct config *config);

@@ -57,7 +57,7 @@ struct node {
     struct readiness readiness;
     struct { /* whether shards are out of reach (blind.c) */
         struct wheel_timer timer;
-        char **words; /* what is said of each shard */
+        struct blind_words *words; /* what is said of each shard that was blind */
     } blind;
     struct metrics metrics;
     uint64_t ticked_us;   /* when the tick last ran, in latency_now_us(); 0: never */
@@ -99,6 +99,10 @@ bool node_workers_have_room(const struct node *node);
 
 /* Frees the subscriptions that were kept back. (subscribe.c) */
 void node_let_go(struct node *node);
+
+/* The name of a shard of the store, which may have more than node->config: those that leave. NULL: there is none of that
+ * index, which is below ENGINE_SHARDS_MAX (fleet.c). */
+const char *node_shard_name(const struct node *node, unsigned shard);
 
 /* Makes node->store (fleet.c). 0, or a negative errno that is in the log. */
 int node_open_store(struct node *node);

@@ -183,7 +183,9 @@ static void write_head(struct node *node, const struct who *who, struct buffer *
     if (node->engine) {
         unsigned partition = engine_partition_of(node->engine, insight->app_id, insight->channel);
         buffer_printf(json, ",\"partition\":%u,\"shard\":", partition);
-        insight_add_text(json, node->config->redis.shards[partition % node->config->redis.shard_count].name);
+        struct engine_partition_status status;
+        engine_partition_status(node->engine, partition, &status);
+        insight_add_text(json, node_shard_name(node, status.shard));
     } else {
         buffer_add_string(json, ",\"partition\":null,\"shard\":null");
     }

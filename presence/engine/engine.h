@@ -175,6 +175,9 @@ void engine_bus_subscribed(struct engine *engine, unsigned shard, const char *to
 void engine_bus_message(
     struct engine *engine, unsigned shard, const char *topic, const char *message, size_t bytes);
 
+/* The name of the shard with that index; NULL: there is none. Until it is forgotten. */
+const char *engine_shard_name(const struct engine *engine, unsigned index);
+
 /* Another list of shards, while it runs; the names that stay keep their index, new ones get one that is free, as
  * engine_shard_index() then says. Who is not in the list any more is as one that leaves: its connections are needed until
  * engine_shard_is_unused(). 0, or -ENOSPC with nothing changed: more than ENGINE_SHARDS_MAX, those that leave

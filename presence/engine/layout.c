@@ -374,6 +374,11 @@ int engine_change_shards(struct engine *engine, const struct engine_shard *shard
     return 0;
 }
 
+const char *engine_shard_name(const struct engine *engine, unsigned index)
+{
+    return index < engine->shards_used ? engine->shards[index].name : NULL;
+}
+
 int engine_shard_index(const struct engine *engine, const char *name)
 {
     const struct shard *shard = layout_find_shard((struct engine *)engine, name);

@@ -325,18 +325,17 @@ static void test_the_shape_of_the_reference(void **state)
         "\nredis.shards[].username\n"
         "    Empty: the default user. Give each shard a user of its own: it then cannot\n"
         "    be mistaken for another.\n"
-        "    text of 0 to 128 bytes; default \"\"; together with \"password\"; a change needs a restart\n\n",
+        "    text of 0 to 128 bytes; default \"\"; together with \"password\"\n\n",
         "\nredis.shards[].password\n"
         "    Written like apps[].secret. Not the same for two shards.\n"
-        "    secret of 1 to 1024 bytes; default: none; a change needs a restart\n\n",
+        "    secret of 1 to 1024 bytes; default: none\n\n",
         "\nredis.shards[].sentinel\n"
         "    In place of address: who knows where the master is.\n"
         "    object; default: none\n\n",
         "\nedge.listen[]\n"
         "    Where clients and back ends connect.\n"
         "    list of 1 to 64 objects; default: one, of defaults; a change needs a restart\n\n",
-        "    list of 1 to 16 texts, each of 1 to 300 bytes; required; a change needs a "
-        "restart\n\nredis.shards[].sentinel.username\n",
+        "    list of 1 to 16 texts, each of 1 to 300 bytes; required\n\nredis.shards[].sentinel.username\n",
     };
     char *text = printed(config_explain);
     for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
