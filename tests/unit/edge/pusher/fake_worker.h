@@ -26,6 +26,7 @@ static struct {
     struct publish *published[ASKED_MAX];
     size_t published_count;
     atomic_uint connections; /* of the process */
+    atomic_bool full;        /* its memory */
 } fake;
 
 static const char FAKE_CONFIG[] = "{\"apps\":[{\"id\":\"1\",\"key\":\"278d425bdf160c739803\","
@@ -93,6 +94,12 @@ atomic_uint *node_connections(struct node *node)
 {
     (void)node;
     return &fake.connections;
+}
+
+atomic_bool *node_is_full(struct node *node)
+{
+    (void)node;
+    return &fake.full;
 }
 
 void node_subscribe(struct node_port *port, struct subscription *subscription)

@@ -144,6 +144,17 @@ static void the_process_has_a_limit_of_its_own(void **state)
     assert_int_equal(fake.connections, 1);
 }
 
+static void nobody_comes_in_while_memory_is_full(void **state)
+{
+    uint8_t protocol;
+    (void)state;
+    fake.full = true;
+    assert_int_equal(admit(PATH, "protocol=7", &protocol), PUSHER_OVER_CAPACITY);
+    fake.full = false;
+    assert_int_equal(admit(PATH, "protocol=7", &protocol), 0);
+    assert_int_equal(fake.connections, 1);
+}
+
 /* What an app has no room for must not use up room of the process. */
 static void a_place_that_is_not_used_is_given_back(void **state)
 {
@@ -183,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_quota_is_exact, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(the_quota_is_of_the_whole_fleet, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(the_process_has_a_limit_of_its_own, fake_begin, fake_end),
+        cmocka_unit_test_setup_teardown(nobody_comes_in_while_memory_is_full, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(a_place_that_is_not_used_is_given_back, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(only_allowed_origins_come_in, fake_begin, fake_end),
     };
