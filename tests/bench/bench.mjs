@@ -29,6 +29,7 @@ const quick = has('--quick');
 const pairsWanted = quick ? 3 : 5;
 
 process.env.ROLLCALL_BIN = join(build, 'rollcall');
+process.env.ROLLCALL_BENCH = '1';
 const { startServer } = await import('../support/server.mjs');
 const { acrossEdges, redisCosts } = await import('./lib/fleet.mjs'); /* it starts servers, too */
 
