@@ -24,9 +24,10 @@ async function ask(edge, path, params) {
 }
 
 export class Fleet {
-    /* names: one edge for each. churners: people of each edge who come and go when told to. */
-    constructor({ names = ['a', 'b', 'c'], shards = 2, rooms = 12, churners = 10, links = true, changes = {} } = {}) {
-        Object.assign(this, { names, churners, hasLinks: links, changes, edges: [], links: new Map(), serial: 0 });
+    /* names: one edge for each. churners: people of each edge who come and go when told to. list: redis.shards of the edges
+     * that start, as [{ shard, leaving }…] by their numbers; null: all. */
+    constructor({ names = ['a', 'b', 'c'], shards = 2, rooms = 12, churners = 10, links = true, list = null, changes = {} } = {}) {
+        Object.assign(this, { names, churners, hasLinks: links, list, changes, edges: [], links: new Map(), serial: 0 });
         this.rooms = Array.from({ length: rooms }, (_, i) => `presence-room-${i}`);
         this.redis = new RedisFleet({ shardCount: shards, replicas: 0, sentinelCount: 0, minReplicas: 0 });
         this.crowd = new Crowd();
@@ -63,12 +64,15 @@ export class Fleet {
         const ways = await Promise.all(this.servers.map((server) => this.hasLinks && new Link(server.port).listen()));
         const edge = await startServer({
             edge: { name, workers: 1, state_dir: this.stateDir, messages_per_second: 0, ...this.changes.edge },
-            apps: [app],
-            presence,
+            apps: [{ ...app, ...this.changes.app }],
+            presence: { ...presence, ...this.changes.presence },
             redis: {
                 cluster: 'test',
-                shards: this.redis.shards.map(({ name: shard, user, password, instances }, i) =>
-                    ({ name: shard, username: user, password, address: `127.0.0.1:${ways[i] ? ways[i].port : instances[0].port}` })),
+                shards: (this.list ?? this.redis.shards.map((_, shard) => ({ shard }))).map(({ shard, leaving = false }) => {
+                    const { name: label, user, password, instances } = this.redis.shards[shard];
+                    return { name: label, username: user, password, leaving,
+                        address: `127.0.0.1:${ways[shard] ? ways[shard].port : instances[0].port}` };
+                }),
             },
         });
         this.links.set(edge, ways);

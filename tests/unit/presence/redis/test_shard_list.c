@@ -185,6 +185,72 @@ static void test_a_shard_comes_and_goes_under_a_fleet_that_lives(void **state)
     two_stop(&two);
 }
 
+enum { HEARD = 64 };
+static struct {
+    char id[96];
+    bool after;
+} heard[HEARD];
+static size_t heard_count;
+static bool takes; /* the receiver */
+
+static void on_transitions(void *context, unsigned lane, const struct store_transition *list, size_t count)
+{
+    struct edge *edge = context;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].kind != STORE_CLIENT_EVENT)
+            continue;
+        assert_true(heard_count < HEARD);
+        snprintf(heard[heard_count].id, sizeof heard[0].id, "%s", list[i].id);
+        heard[heard_count++].after = takes;
+    }
+    if (takes)
+        store_transitions_done(edge->store, lane, list[count - 1].id);
+}
+
+static bool came_after(const char *id)
+{
+    for (size_t i = 0; i < heard_count; i++) {
+        if (heard[i].after && !strcmp(heard[i].id, id))
+            return true;
+    }
+    return false;
+}
+
+/* An event is no state, so nobody would tell it again: it has to come from the copy that was left. */
+static void test_what_was_not_delivered_comes_from_the_copy_that_was_left(void **state)
+{
+    struct two two;
+    two_start(&two, *state);
+    struct edge *edges = two.world->edges;
+    transitions_to = on_transitions;
+    edge_start_with(&two, &edges[0], "a");
+    edge_start_with(&two, &edges[1], "a");
+    transitions_to = NULL;
+    UNTIL(two.world, 2000, ready(&edges[0]) == 4 && ready(&edges[1]) == 4);
+    takes = false;
+    heard_count = 0;
+    struct store_transition event = {.kind = STORE_CLIENT_EVENT, .app_id = "app"};
+    char channel[32];
+    for (unsigned i = 0; i < 8; i++) {
+        snprintf(channel, sizeof channel, "private-%u", i);
+        event.channel = channel;
+        store_note(edges[0].store, &event);
+    }
+    UNTIL(two.world, 4 * H_MS, heard_count == 8);
+    change(&two, &edges[0], "b");
+    takes = true; /* of what it has it is not done, and will not be: it is told again */
+    change(&two, &edges[1], "b");
+    UNTIL(two.world, 4 * H_MS, on(&edges[0], "b") == 4 && on(&edges[1], "b") == 4);
+    for (unsigned i = 0; i < 8; i++)
+        UNTIL(two.world, 2 * L_MS + 4 * H_MS, came_after(heard[i].id));
+    event.channel = "private-0"; /* and then those of the present one */
+    size_t before = heard_count;
+    store_note(edges[1].store, &event);
+    UNTIL(two.world, 2 * L_MS + 4 * H_MS, heard_count > before);
+    UNTIL(two.world, 3 * L_MS, engine_shard_index(store_redis_engine(edges[0].store), "a") == -1);
+    two_stop(&two);
+}
+
 static void test_another_order_moves_too(void **state)
 {
     struct two two;
@@ -292,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_fleet_starts_on_two_empty_shards),
         TEST(test_a_shard_comes_and_goes_under_a_fleet_that_lives),
+        TEST(test_what_was_not_delivered_comes_from_the_copy_that_was_left),
         TEST(test_another_order_moves_too),
         TEST(test_a_line_too_few_is_refused_in_part),
         TEST(test_a_dead_shard_leaves),
