@@ -60,6 +60,16 @@ static void test_good_shards(void **state)
         assert_problems_in(good[i], "x.json", "");
 }
 
+static void test_one_shard_stays(void **state)
+{
+    (void)state;
+    assert_problems_in(
+        FLEET(SHARD("a", AT("x:1") ", \"leaving\": true") ", " SHARD("b", AT("x:2"))), "x.json", "");
+    assert_problems_in(
+        FLEET(SHARD("a", AT("x:1") ", \"leaving\": true") ", " SHARD("b", AT("x:2") ", \"leaving\": true")),
+        "x.json", "x.json:1: redis.shards: are all leaving; one at least has to stay, for the partitions\n");
+}
+
 static void test_address_or_sentinel(void **state)
 {
     (void)state;
@@ -195,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_times_that_contradict),
         cmocka_unit_test(test_good_shards),
+        cmocka_unit_test(test_one_shard_stays),
         cmocka_unit_test(test_address_or_sentinel),
         cmocka_unit_test(test_shards_differ),
         cmocka_unit_test(test_store_and_shards_go_together),
