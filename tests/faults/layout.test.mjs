@@ -3,10 +3,13 @@
  * that their endpoint did not take meanwhile come all the same. */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'node:test';
 import { Fleet, H, L, presence, sleep } from '../support/fleet.mjs';
 import { hook, receiver } from '../support/hooks.mjs';
 import { pairs } from '../support/redis.mjs';
+import { runServer, temporaryFolder } from '../support/server.mjs';
 import { until } from '../support/wait.mjs';
 
 const endpoint = await receiver();
@@ -61,6 +64,15 @@ async function moved(staying, since) {
     return `moved ${took} ms after the last edge was back`;
 }
 
+/* What `rollcall verify` says of it all. */
+async function verified() {
+    const path = join(temporaryFolder(), 'fleet.json');
+    writeFileSync(path, JSON.stringify(fleet.edges[0].settings));
+    const { code, stdout } = await runServer(['verify', '--config', path]);
+    assert.equal(code, 0, stdout);
+    return stdout;
+}
+
 /* Keys of partitions, stamps apart. */
 async function keysIn(shard) {
     return (await fleet.servers[shard].keys()).filter((key) => key.startsWith('rollcall:{'));
@@ -75,6 +87,7 @@ test('a third shard', async (t) => {
     assert.ok((await keysIn(2)).length > 0);
     endpoint.answer = accept;
     await fleet.calm();
+    assert.match(await verified(), /\d+ of the keys are of partitions that have moved away/);
 });
 
 test('one less: first it is leaving, then it is out of the list', async (t) => {
