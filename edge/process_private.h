@@ -46,7 +46,9 @@ struct process {
     } listening;
     struct { /* process_successor.c */
         uv_signal_t on_usr2;
-        uv_process_t handle;
+        uv_poll_t handle;
+        int pidfd;
+        pid_t pid;
         bool runs;
         char binary[4096]; /* PATH_MAX */
     } successor;

@@ -98,5 +98,6 @@ uint64_t systemd_watchdog_ms(void)
     unsetenv("WATCHDOG_PID");
     if (usec == 0 || (pid != 0 && pid != (uint64_t)getpid()))
         return 0;
+    unsetenv("WATCHDOG_PID"); /* a successor that we start is who the watchdog is for then */
     return usec / 2000 ? usec / 2000 : 1;
 }

@@ -100,7 +100,7 @@ test('rollcall(1) and the completion know what --help knows, and no more', () =>
     const completion = readFileSync(join(folder, 'usr/share/bash-completion/completions/rollcall'), 'utf8');
     assert.ok(commands(help).length > 1);
     assert.deepEqual(options(page), options(help));
-    assert.deepEqual(sorted([...page.matchAll(/^ {7}rollcall ([a-z]+)/gm)].map(([, name]) => name)), commands(help));
+    assert.deepEqual(sorted([...page.matchAll(/^ {7}rollcall +([a-z]+)/gm)].map(([, name]) => name)), commands(help));
     const [, offered] = completion.match(/compgen -W "([^"]*)"/);
     assert.deepEqual(sorted(offered.split(' ')), sorted([...options(help), ...commands(help)]));
 });

@@ -9,7 +9,7 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { authorize, backEnd, connectPusher, disconnect, hears } from '../support/clients.mjs';
 import { accepts, root } from '../support/server.mjs';
-import { until } from '../support/wait.mjs';
+import { until, within } from '../support/wait.mjs';
 import { allowedCalls, run } from './package.mjs';
 import { System } from './system.mjs';
 
@@ -89,43 +89,60 @@ test('a reload takes up another app without a restart, with a secret that only t
     assert.equal(system.property('MainPID'), pid);
 });
 
-test('on SIGUSR2 another process takes its place, and to systemd it is the same service, watchdog and all', async () => {
-    change((text) => text.replace('"edge": {', '"edge": { "hand_over": "/var/lib/rollcall/hand-over",'));
-    system.run('systemctl', 'restart', 'rollcall.service');
-    await serves();
-    const [before, restarts] = [system.property('MainPID'), system.property('NRestarts')];
-    let refused = 0, over = false;
+/* Connects again and again until it is called; how often, and how often in vain. */
+function knock() {
+    let [over, knocks, refused] = [false, 0, 0];
     const knocking = (async () => {
-        while (!over)
+        for (; !over; knocks++)
             refused += await accepts(6001) ? 0 : 1;
+        return { knocks, refused };
     })();
-    system.run('systemctl', 'kill', '--signal=USR2', '--kill-whom=main', 'rollcall.service');
-    await until(() => system.property('MainPID') !== before, () => `another process; ${system.journal()}`);
-    await until(() => system.try('test', '-d', `/proc/${before}`).status !== 0, 'the old one to end');
-    over = true;
-    await knocking;
+    return () => {
+        over = true;
+        return knocking;
+    };
+}
+
+test('an upgrade refuses nobody, and keeps the operator\'s configuration and the secret', async () => {
+    change((text) => text.replace('"key": "first-app"', '"key": "first-app", "client_events": true'));
+    const [pid, old, words] = [system.property('MainPID'), secret(), readFileSync(configuration, 'utf8')];
+    const client = await connectPusher(server());
+    const back = within(new Promise((resolve) => client.connection.bind('connected', resolve)), 'pusher-js to come back');
+    const knocking = knock();
+    await system.runMeanwhile('dpkg', '-i', '/root/newer.deb');
+    const { knocks, refused } = await knocking();
+    assert.ok(knocks > 100, `${knocks}`);
     assert.equal(refused, 0);
-    assert.deepEqual([system.state, system.property('NRestarts')], ['active', restarts]);
+    await back;
+    disconnect(client);
+    await serves();
+    assert.notEqual(system.property('MainPID'), pid);
+    await until(() => system.servers() === 1, 'the old process to end');
+    assert.equal(system.property('NRestarts'), '2', 'that of the kill, and that of the watchdog');
     const told = system.property('WatchdogTimestampMonotonic');
     await until(() => system.property('WatchdogTimestampMonotonic') !== told, 'the new one to feed the watchdog');
+    assert.equal(secret(), old);
+    assert.equal(readFileSync(configuration, 'utf8'), words);
     await isOfUse();
 });
 
-test('an upgrade keeps the operator\'s configuration and the secret', async () => {
-    change((text) => text.replace('"key": "first-app"', '"key": "first-app", "client_events": true'));
-    const [pid, old, words] = [system.property('MainPID'), secret(), readFileSync(configuration, 'utf8')];
+test('an upgrade to a binary that does not like the configuration leaves the old one serving', async () => {
+    const [pid, good] = [system.property('MainPID'), readFileSync(configuration, 'utf8')];
+    change((text) => text.replace('6001', '70000'));
+    assert.match(system.run('sh', '-c', 'dpkg -i /root/newer.deb 2>&1'), /the old one goes on serving/);
+    assert.equal(system.property('MainPID'), pid);
+    await isOfUse();
+    writeFileSync(configuration, good);
     system.run('dpkg', '-i', '/root/newer.deb');
-    await serves();
     assert.notEqual(system.property('MainPID'), pid);
-    assert.equal(secret(), old);
-    assert.equal(readFileSync(configuration, 'utf8'), words);
+    await until(() => system.servers() === 1, 'the old process to end');
     await isOfUse();
 });
 
 test('an upgrade does not start what the operator has stopped', () => {
     system.run('systemctl', 'stop', 'rollcall.service');
     system.run('dpkg', '-i', '/root/newer.deb');
-    assert.equal(system.state, 'inactive');
+    assert.equal(system.state, 'inactive', system.journal());
 });
 
 test('with a configuration that is wrong it does not start, is not tried again, and says where', async () => {

@@ -2,7 +2,7 @@
  * rollcall.service. */
 
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { within, until } from '../support/wait.mjs';
 
 export class System {
@@ -38,6 +38,17 @@ export class System {
             { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 });
     }
 
+    /* The same, while this process does other things. */
+    async runMeanwhile(...words) {
+        const child = spawn('nsenter', ['--target', this.init, '--all', '--wd=/', '--', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+        let said = '';
+        child.stdout.on('data', (text) => { said += text; });
+        child.stderr.on('data', (text) => { said += text; });
+        const status = await within(new Promise((resolve) => child.on('close', resolve)), words.join(' '), 120_000);
+        if (status !== 0)
+            throw new Error(`${words.join(' ')}: ${status}: ${said}`);
+    }
+
     /* The same for a command that may fail. */
     try(...words) {
         try {
@@ -59,6 +70,19 @@ export class System {
 
     get state() {
         return this.property('ActiveState');
+    }
+
+    /* How many servers run: two, while one hands over. */
+    servers() {
+        const proc = `/proc/${this.init}/root/proc`;
+        const isServer = (pid) => {
+            try {
+                return readFileSync(`${proc}/${pid}/comm`, 'utf8') === 'rollcall\n';
+            } catch {
+                return false; /* it has just ended */
+            }
+        };
+        return readdirSync(proc).filter((name) => /^\d+$/.test(name) && isServer(name)).length;
     }
 
     journal() {
