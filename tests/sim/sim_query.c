@@ -118,6 +118,8 @@ static void compare(struct sim *sim, const struct question questions[QUESTIONS])
 void query_check(struct sim *sim)
 {
     static struct question questions[EDGES][QUESTIONS];
+    if (sim->failure[0])
+        return; /* it ended there: an edge may be down */
     for (unsigned e = 0; e < EDGES; e++)
         ask_everything(&sim->edges[e], questions[e]);
     sim_run_until(sim, sim->now_us + COMMAND_MS * 1000);
