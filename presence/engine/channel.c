@@ -96,6 +96,7 @@ void channel_free(struct channel *channel)
         free_waiter(TAILQ_FIRST(&channel->waiters));
     free_facts(channel);
     view_close(channel);
+    recent_channel_gone(channel);
     HASH_DEL(channel->engine->channels, channel);
     TAILQ_REMOVE(&channel->partition->channels, channel, of_partition);
     free((char *)channel->shown.app_id);

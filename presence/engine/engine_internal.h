@@ -113,8 +113,8 @@ struct channel {
     uint32_t reads;   /* read commands that point here */
     uint64_t version; /* of the view; 0: nothing known */
     uint64_t count_version;
-    uint64_t total;           /* subscriptions in the fleet, as last told */
-    uint64_t number_noted_ms; /* as recent; 0: never */
+    uint64_t total;               /* subscriptions in the fleet, as last told */
+    struct recent *recent_number; /* its number has changed lately */
     bool count_changed; /* the observer has not been told: somebody waits for his answer, and is to hear it */
     STAILQ_HEAD(kept_list, kept) kept;
     size_t kept_count;
@@ -149,8 +149,12 @@ TAILQ_HEAD(batches, batch);
 
 /* A user who joined or left here lately, for restating. */
 struct recent {
-    STAILQ_ENTRY(recent) link;
+    TAILQ_ENTRY(recent) link;
     uint64_t until_ms;
+    uint64_t serial; /* of the last command when it was noted, or of the assert that told it again */
+    bool is_arrival;
+    struct channel *number_of; /* which has it as recent_number, or NULL */
+    uint64_t by_clock;         /* it had happened by then, on the lease clock; 0: not known yet */
     char *channel, *user;
     size_t channel_bytes, user_bytes;
 };
@@ -227,7 +231,7 @@ struct partition {
     struct channels channels;
     uint32_t held_sent; /* channels with facts_sent */
     uint64_t victims[VICTIMS_MAX];
-    STAILQ_HEAD(recents, recent) recents;
+    TAILQ_HEAD(recents, recent) recents;
     struct lane lane;
     struct {              /* wake.c */
         struct shard *on; /* its bus follows the topic; NULL: none does */
@@ -421,6 +425,20 @@ void writer_lost(struct partition *partition);
 /* After hello: Redis has seen `sequence`. Sends again what follows it, or asserts. */
 void writer_resume(struct partition *partition, uint64_t sequence, bool all_is_new);
 void writer_deinit(struct partition *partition);
+
+/* ---- recent.c ---- */
+/* Something changed that webhooks have to be told: it is acknowledged, or may have been applied. is_arrival: somebody came,
+ * and that is acknowledged. */
+void recent_note(struct fact *fact, bool is_arrival);
+void recent_channel_gone(struct channel *channel);
+void recents_forget(struct partition *partition, uint64_t now); /* the old ones; UINT64_MAX: all */
+void recents_add(struct partition *partition, struct args *args);
+/* The assert that tells them again has just been sent. */
+void recents_asserted(struct partition *partition);
+/* That asking for the outbox was answered at `clock`; everything up to `settled` was told and is done with (0: not). Both on
+ * the lease clock. */
+void recents_settled(
+    struct partition *partition, const struct command *asked, uint64_t clock, uint64_t settled);
 
 /* ---- view.c ---- */
 void view_read(struct channel *channel);

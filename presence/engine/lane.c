@@ -186,6 +186,14 @@ void lane_lost(struct partition *partition)
         store->observer.lane_lost(store->observer_context, partition->index);
 }
 
+/* The last two words of the answer to a claim. */
+static void take_settled(struct command *command, const struct reply *reply)
+{
+    if (reply->count >= 3)
+        recents_settled(command->partition, command, reply_number(reply, reply->count - 2),
+            reply_number(reply, reply->count - 1));
+}
+
 static void take(struct partition *partition, const struct reply *reply)
 {
     struct lane *lane = &partition->lane;
@@ -207,6 +215,7 @@ static void on_outbox(struct command *command, const struct reply *reply)
     if (command_answer(command, reply) != ANSWER_OK)
         return;
     partition->lane.drained &= !command->flag;
+    take_settled(command, reply);
     take(partition, reply);
 }
 

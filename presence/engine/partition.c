@@ -16,7 +16,7 @@ void partition_init(struct partition *partition, struct engine *engine, unsigned
     TAILQ_INIT(&partition->batches);
     TAILQ_INIT(&partition->dirty);
     TAILQ_INIT(&partition->channels);
-    STAILQ_INIT(&partition->recents);
+    TAILQ_INIT(&partition->recents);
     STAILQ_INIT(&partition->usages);
 }
 

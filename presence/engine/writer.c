@@ -100,7 +100,9 @@ static void batch_free(struct batch *batch)
 static void add_op(struct batch *batch, struct fact *fact, uint32_t value)
 {
     const struct partition *partition = batch->partition;
-    bool is_news = value != fact->sent || partition->asserted_owner != partition->owner;
+    bool is_quiet =
+        !fact->id && asserts_quietly(partition); /* of a number only what it adds up to may be told */
+    bool is_news = value != fact->sent || (partition->asserted_owner != partition->owner && !is_quiet);
     batch->ops[batch->count++] = (struct batch_op){fact, value, is_news};
     fact->in_batches++;
     fact->last_number = batch->number;
@@ -153,45 +155,6 @@ static void add_change(struct batch *batch, struct fact *fact)
 
 /* ---- answers ---- */
 
-/* The number of a channel without a roster changes often: it is noted once in a while, and forgotten as much earlier. */
-static bool is_noted(const struct fact *fact)
-{
-    struct channel *channel = fact->channel;
-    uint64_t now = engine_now(channel->engine);
-    if (fact->id)
-        return false;
-    if (channel->shown.has_roster ||
-        (channel->number_noted_ms && now - channel->number_noted_ms < RESTATE_MS / 6))
-        return true;
-    channel->number_noted_ms = now;
-    return false;
-}
-
-static void note_recent(struct fact *fact)
-{
-    struct partition *partition = fact->channel->partition;
-    if (!partition->engine->options.outbox || is_noted(fact))
-        return;
-    struct recent *recent = new_zeroed(sizeof *recent);
-    recent->until_ms = engine_now(partition->engine) + RESTATE_MS;
-    recent->channel = new_copy(fact->channel->key, fact->channel->key_bytes);
-    recent->channel_bytes = fact->channel->key_bytes;
-    recent->user = new_copy(fact->id ? fact->id : "", fact->id_bytes);
-    recent->user_bytes = fact->id_bytes;
-    STAILQ_INSERT_TAIL(&partition->recents, recent, link);
-}
-
-static void forget_recents(struct partition *partition, uint64_t now)
-{
-    struct recent *recent;
-    while ((recent = STAILQ_FIRST(&partition->recents)) && recent->until_ms <= now) {
-        STAILQ_REMOVE_HEAD(&partition->recents, link);
-        free(recent->channel);
-        free(recent->user);
-        free(recent);
-    }
-}
-
 /* Returns true when the channel is full for this user. */
 static bool settle(struct batch *batch, struct batch_op *op, const struct reply *reply, size_t at)
 {
@@ -207,7 +170,7 @@ static bool settle(struct batch *batch, struct batch_op *op, const struct reply 
         return fact->wanted && !fact->accepted;
     }
     if (op->is_news)
-        note_recent(fact);
+        recent_note(fact, op->value > 0);
     if (fact->id && op->value) {
         fact->accepted |= fact->wanted > 0;
         fact->target = reply_number(reply, at);
@@ -292,7 +255,7 @@ static void dissolve(struct batch *batch)
     TAILQ_REMOVE(&partition->batches, batch, link);
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->ops[i].is_news) /* it may have been applied, told, and lost */
-            note_recent(batch->ops[i].fact);
+            recent_note(batch->ops[i].fact, false);
         batch->ops[i].fact->in_batches--;
     }
     batch->count = 0;
@@ -342,7 +305,7 @@ static void assert_fact(struct batch *batch, struct fact *fact)
     uint32_t value = value_of(fact);
     clean(fact);
     if (value != fact->sent && (!value || (asserts_quietly(fact->channel->partition) && is_asserted(fact))))
-        note_recent(fact); /* nobody has been told */
+        recent_note(fact, false); /* nobody has been told */
     if (!is_asserted(fact)) {
         set_sent(fact, 0);
         fact->acknowledged = 0;
@@ -377,16 +340,6 @@ static size_t count_facts(struct partition *partition, bool asserted_only)
     return count;
 }
 
-static void add_recents(struct partition *partition, struct batch *batch)
-{
-    forget_recents(partition, engine_now(partition->engine));
-    struct recent *recent;
-    STAILQ_FOREACH (recent, &partition->recents, link) {
-        args_add(&batch->args, recent->channel, recent->channel_bytes);
-        args_add(&batch->args, recent->user, recent->user_bytes);
-    }
-}
-
 static void free_unwanted(struct channel *channel)
 {
     struct fact *fact, *next;
@@ -413,8 +366,9 @@ void writer_assert(struct partition *partition)
             assert_fact(batch, fact);
         }
     }
-    add_recents(partition, batch);
+    recents_add(partition, &batch->args);
     send_batch(batch);
+    recents_asserted(partition);
     show_departures(partition);
     TAILQ_FOREACH (channel, &partition->channels, of_partition)
         free_unwanted(channel);
@@ -474,7 +428,7 @@ void writer_flush(struct partition *partition)
         if (!batch->out)
             send_batch(batch);
     }
-    forget_recents(partition, now);
+    recents_forget(partition, now);
     while (partition->batches_out < BATCHES_OUT && partition->dirty_count &&
            (!partition->batches_out || partition->dirty_count >= BATCH_OPS)) {
         batch = build(partition, now < partition->oom_ms);
@@ -513,5 +467,5 @@ void writer_deinit(struct partition *partition)
     struct batch *batch;
     while ((batch = TAILQ_FIRST(&partition->batches)))
         dissolve(batch);
-    forget_recents(partition, UINT64_MAX);
+    recents_forget(partition, UINT64_MAX);
 }

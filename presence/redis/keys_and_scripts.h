@@ -124,6 +124,8 @@
  *              id after which they are wanted ("": all), 1: the copies it came from are empty
  *              OK [id, kind, channel, user, "timeline reason count payload"]…     deliver in this order
  *              OK -     another edge delivers this partition's
+ *              each followed, with a claim, by: clock, and the same again if everything was told and is done
+ *              with, else 0; not in a copy that was left
  *              In a copy that was left the caller needs to know neither timeline nor owner; without entries: it is empty
  *   note       kind, channel, user, payload, once in so many ms (0: always)
  *              OK

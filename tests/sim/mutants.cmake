@@ -10,7 +10,7 @@ set(mutations
     "no-wait @ partition.c @ partition->waits = true @ partition->waits = !§"
     "no-scrub @ partition.c @ scrub_some(partition) @ (§ ? (void)0 : scrub_some(partition))"
     "no-majority @ partition.c @ shard_confirmed(partition->shard) @ (§ || shard_confirmed(partition->shard))"
-    "no-restate @ writer.c @     add_recents(partition, batch) @     if (!§) add_recents(partition, batch)"
+    "no-restate @ writer.c @     recents_add(partition, &batch->args) @     if (!§) recents_add(partition, &batch->args)"
     "no-beat @ bus.c @ !shard->beat_due_ms @ § || !shard->beat_due_ms"
     "no-info @ shard.c @ shard_info(shard) @ (§ ? (void)0 : shard_info(shard))"
     "no-own-base @ layout.c @ if (layout > 1) @ if (!§ && layout > 1)"

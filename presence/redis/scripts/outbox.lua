@@ -93,10 +93,22 @@ local function read()
     return answer
 end
 
+-- Who claims learns when everything was told and is done with: now, or 0. A copy that was left has nothing to do with that.
+local function answer_with(words)
+    if claims and not moved then
+        local is_settled = #try('XRANGE', out, '-', '+', 'COUNT', 1) == 0
+            and #try('ZRANGEBYSCORE', due, '-inf', text(clock), 'LIMIT', 0, 1) == 0
+            and call('HEXISTS', base, 'fr') == 0
+        words[#words + 1] = text(clock)
+        words[#words + 1] = is_settled and text(clock) or '0'
+    end
+    return words
+end
+
 if is_drained() then
     return { 'OK' }
 elseif claims and is_anothers() then
-    return { 'OK', '-' }
+    return answer_with({ 'OK', '-' })
 end
 if ARGV[9] == '1' then
     call('HDEL', base, 'fr')
@@ -111,4 +123,4 @@ end
 if moved then
     renew_copy()
 end
-return most > 0 and read() or { 'OK' }
+return answer_with(most > 0 and read() or { 'OK' })

@@ -190,6 +190,52 @@ static void test_done_twice_in_one_breath(void **state)
     leave(a, &anna);
 }
 
+/* Redis loses everything, is stamped anew, and has all of this edge's facts again. */
+static void lose_all(struct world *world, struct edge *edge)
+{
+    uint64_t asserts = engine_counters(store_redis_engine(edge->store))->asserts;
+    redis_server_just(&world->redis, "FLUSHALL");
+    UNTIL(world, 5 * H_MS, engine_counters(store_redis_engine(edge->store))->asserts > asserts);
+    run_for(world, 4 * H_MS);
+}
+
+/* What was told and is done with is not told again when it is lost, however lately it happened; what was lost before it was
+ * told is. */
+static void test_only_what_may_not_have_been_told_is_restated(void **state)
+{
+    struct world *world = *state;
+    struct edge *a = &world->edges[0];
+    struct client anna, bert, carl, plain;
+    start_telling(world, 1);
+    join(a, &anna, "presence-x", "anna");
+    join(a, &bert, "presence-x", "bert");
+    subscribe(a, &plain, "public");
+    UNTIL(world, 3000, anna.answered && bert.answered && plain.answered);
+    leave(a, &bert);
+    UNTIL(world, 8000, count_heard(STORE_MEMBER_REMOVED, "bert") && count_heard(STORE_COUNTED, ""));
+    run_for(world, 3000 + 4 * H_MS);
+    for (int i = 0; i < 2; i++)
+        lose_all(world, a);
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "anna"));
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "bert"));
+    assert_int_equal(1, count_heard(STORE_MEMBER_REMOVED, "bert"));
+    assert_int_equal(2, count_heard(STORE_OCCUPIED, ""));
+    run_for(world, L_MS + 3 * H_MS);
+    assert_int_equal(1, count_heard(STORE_COUNTED, ""));
+    hold_back = true;
+    join(a, &carl, "presence-x", "carl");
+    UNTIL(world, 3000, count_heard(STORE_MEMBER_ADDED, "carl"));
+    lose_all(world, a);
+    hold_back = false;
+    store_transitions_done(
+        a->store, find_heard(STORE_MEMBER_ADDED, "carl")->lane, find_heard(STORE_MEMBER_ADDED, "carl")->id);
+    UNTIL(world, 3000, count_heard(STORE_MEMBER_ADDED, "carl") == 2);
+    assert_int_equal(1, count_heard(STORE_MEMBER_ADDED, "anna"));
+    leave(a, &anna);
+    leave(a, &carl);
+    leave(a, &plain);
+}
+
 static uint64_t asks_of(const struct edge *edge)
 {
     return engine_counters(store_redis_engine(edge->store))->lane_asks;
@@ -228,6 +274,7 @@ int main(void)
         TEST(test_a_lane_is_taken_over),
         TEST(test_more_is_told_before_one_is_done),
         TEST(test_done_twice_in_one_breath),
+        TEST(test_only_what_may_not_have_been_told_is_restated),
         TEST(test_a_quiet_lane_is_woken),
     };
     signal(SIGPIPE, SIG_IGN);
