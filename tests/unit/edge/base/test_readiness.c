@@ -19,7 +19,7 @@ static void expect(const struct readiness *readiness, int status, const char *js
 static void test_reasons_come_and_go(void **state)
 {
     (void)state;
-    struct readiness readiness = {0};
+    struct readiness readiness = {.why = {NULL}};
     expect(&readiness, 200, "{\"ready\":true,\"reasons\":[]}\n");
     readiness_set(&readiness, READINESS_OVERLOADED, "full");
     expect(&readiness, 503, "{\"ready\":false,\"reasons\":[{\"reason\":\"overloaded\",\"why\":\"full\"}]}\n");
@@ -35,7 +35,7 @@ static void test_reasons_come_and_go(void **state)
 static void test_what_is_tolerated_is_told(void **state)
 {
     (void)state;
-    struct readiness readiness = {0};
+    struct readiness readiness = {.why = {NULL}};
     readiness_tolerate(&readiness, READINESS_BLIND, true);
     expect(&readiness, 200, "{\"ready\":true,\"reasons\":[]}\n");
     readiness_set(&readiness, READINESS_BLIND, "no Redis");
