@@ -206,6 +206,26 @@ static void check_left(
         sim->places[partition][sim->layout[partition]].shard, sim->layout[partition]);
 }
 
+static bool lives(const struct sim *sim, unsigned boot)
+{
+    for (unsigned e = 0; e < EDGES; e++) {
+        if (sim->edges[e].engine && sim->edges[e].boot == boot)
+            return true;
+    }
+    return false;
+}
+
+/* Of whoever is dead and has said what he wants just before, on the lease clock, nobody knows yet that he is. */
+static bool has_dead_voter(const struct sim *sim, const struct partition_seen *seen)
+{
+    for (unsigned i = 0; i < seen->owners; i++) {
+        const struct owner_seen *owner = &seen->owner[i];
+        if (!lives(sim, owner->boot) && seen->clock_us - owner->beat_clock <= 2 * HEARTBEAT_MS * 1000)
+            return true;
+    }
+    return false;
+}
+
 static bool is_ok(const struct fake_reply *reply)
 {
     return reply->type == FAKE_ARRAY && reply->count && reply->items[0]->type == FAKE_BULK &&
@@ -227,8 +247,10 @@ void layout_see(struct sim *sim, struct server *server, const struct event *even
     uint64_t next;
     char name[8];
     if (request->script == SCRIPT_HEARTBEAT && is_ok(reply) && reply->count > 6 &&
-        sscanf(reply->items[6]->text, "%" SCNu64 " %7s", &next, name) == 2)
+        sscanf(reply->items[6]->text, "%" SCNu64 " %7s", &next, name) == 2) {
+        sim->died_moving[partition] |= has_dead_voter(sim, &server->seen.partition[partition]);
         decide(sim, partition, next, shard_of_name(name), false);
+    }
 }
 
 void layout_look(struct sim *sim)

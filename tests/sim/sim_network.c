@@ -322,10 +322,10 @@ static void on_bus_connect(struct sim *sim, struct event *event)
     struct link *link = &edge->links[event->shard];
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
         return;
+    link->bus_connecting = false;
     unsigned index;
     if (!find_index(edge, event->shard, &index))
         return;
-    link->bus_connecting = false;
     if (!link->server || link->bus)
         return;
     if (link->generation != event->generation || !link->server->alive || sim->now_us < link->cut_until_us) {
@@ -370,10 +370,10 @@ static void on_connect(struct sim *sim, struct event *event)
     struct link *link = &edge->links[event->shard];
     if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
         return;
+    link->connecting = false;
     unsigned index;
     if (!find_index(edge, event->shard, &index))
         return;
-    link->connecting = false;
     if (link->server)
         return;
     struct server *server = find_master(edge, event->shard);

@@ -25,8 +25,11 @@ renew(base .. ':h:' .. me)
 call('PUBLISH', beat_topic, '1b')
 
 -- The partition moves when everybody's configuration has it on the same other shard: everybody has just said so, and nobody
--- is without a record, as who retires or is being reaped.
+-- is without a record, as who retires or is being reaped. On a new timeline not all who live may have come back yet.
 local function all_want()
+    if clock < mark + L + H then
+        return nil
+    end
     local all, just_now = try('ZRANGEBYSCORE', base .. ':l', '-inf', '+inf', 'WITHSCORES'), clock - 1.5 * H
     for i = 1, #all, 2 do
         if tonumber(all[i + 1]) - L - H < just_now or try('HGET', base .. ':o:' .. all[i], 'w') ~= wanted then

@@ -227,6 +227,7 @@ static void test_what_was_not_delivered_comes_from_the_copy_that_was_left(void *
     edge_start_with(&two, &edges[1], "a");
     transitions_to = NULL;
     UNTIL(two.world, 2000, ready(&edges[0]) == 4 && ready(&edges[1]) == 4);
+    settle(two.world, 2);
     takes = false;
     heard_count = 0;
     struct store_transition event = {.kind = STORE_CLIENT_EVENT, .app_id = "app"};
