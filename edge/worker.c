@@ -132,6 +132,9 @@ static void close_down_to(struct worker *worker, size_t allowed)
 static void finish(struct worker *worker)
 {
     struct mail *finished = worker->drain.finished;
+    /* Freeing libwebsockets' context turns the loop again: on a slow machine the timer would come due in there, and the mail
+     * be posted twice, which makes a circle of the mailbox. */
+    uv_timer_stop(&worker->drain.timer);
     outgoing_flush(&worker->node.to_node);
     mailbox_post(worker->node.to_node.to, finished);
     uv_stop(&worker->loop);
