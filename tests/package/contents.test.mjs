@@ -121,9 +121,9 @@ test('manual pages are what man makes of them without a complaint', () => {
     }
 });
 
-/* Clients and back ends, presence, limits, slow readers, webhooks, a fleet with Redis, the end. */
+/* Clients and back ends, presence, limits, slow readers, webhooks, a hand-over, a fleet with Redis. */
 const served = ['integration/presence', 'integration/http_publish', 'integration/client_events', 'integration/slow_readers',
-    'integration/webhooks', 'integration/listeners', 'integration/drain', 'faults/shard_out'];
+    'integration/webhooks', 'integration/listeners', 'integration/succeed', 'faults/shard_out'];
 
 test('the filter of system calls would stop what it is meant to stop', () => {
     const mount = watched('/bin/mount', allowedCalls(unit));
