@@ -23,7 +23,7 @@ enum {
 
 static bool is_over(uint64_t value, uint64_t limit, bool was_over)
 {
-    return limit > 0 && value >= (was_over ? limit * ENOUGH_PERCENT / 100 : limit);
+    return limit > 0 && value >= (was_over ? (limit * ENOUGH_PERCENT + 99) / 100 : limit);
 }
 
 static void look_at_memory(struct process *process)

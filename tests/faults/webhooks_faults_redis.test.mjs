@@ -77,13 +77,16 @@ class Told {
     }
 
     /* Added and removed take turns for every user of a channel, but for his first event on a new timeline, which may say
-     * again what was said: presence.md, restate. An id is "partition-timeline-number". */
+     * again what was said, or that someone has left whose coming was lost: presence.md, restate. An id is
+     * "partition-timeline-number". */
     assertTurns() {
-        const last = new Map();
+        const last = new Map(), first = new Map();
         for (const { name, channel, user_id: user, id } of this.memberEvents()) {
-            const timeline = id.split('-').slice(1, 3).join('-');
-            const before = last.get(`${user} ${channel}`) ?? { name: 'member_removed' };
-            assert.ok(before.name !== name || (before.timeline && before.timeline !== timeline),
+            const [partition, ...rest] = id.split('-'), timeline = rest.slice(0, 2).join('-');
+            if (!first.has(partition))
+                first.set(partition, timeline);
+            const before = last.get(`${user} ${channel}`) ?? { name: 'member_removed', timeline: first.get(partition) };
+            assert.ok(before.name !== name || before.timeline !== timeline,
                 `${user} in ${channel}: ${JSON.stringify(this.memberEvents().filter((one) => one.user_id === user && one.channel === channel))}`);
             last.set(`${user} ${channel}`, { name, timeline });
         }

@@ -457,6 +457,13 @@ static bool log_in(struct verifying *v)
     return is_in;
 }
 
+static void log_out(struct verifying *v)
+{
+    if (v->redis)
+        redisFree(v->redis);
+    dial_tls_hang_up(v->tls);
+}
+
 static void check_all_keys(struct verifying *v)
 {
     char cursor[24] = "0";
@@ -501,8 +508,7 @@ static void read_places_of(const struct survey *survey, unsigned index, struct p
     }
     if (all)
         freeReplyObject(all);
-    if (v.redis)
-        redisFree(v.redis);
+    log_out(&v);
     if (v.out)
         fclose(v.out);
 }
@@ -548,9 +554,7 @@ static unsigned verify_shard(const struct survey *survey, unsigned index, struct
         differs(
             &v, "cannot be read: %s", v.redis && v.redis->err ? v.redis->errstr : "the password is refused");
     edge_facts_free(v.before);
-    if (v.redis)
-        redisFree(v.redis);
-    dial_tls_hang_up(v.tls);
+    log_out(&v);
     if (v.differences > PRINTED_MAX)
         fprintf(out, "  and %u more\n", v.differences - PRINTED_MAX);
     fprintf(out, "  %u keys, %u facts, %u differences\n", v.keys, v.facts, v.differences);
