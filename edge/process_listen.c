@@ -95,7 +95,8 @@ static int share_out(
 static int open_sockets(struct config_listen *at, struct inherited *sockets, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        sockets[i] = (struct inherited){.fd = door_listen(at, count > 1, &at->port)};
+        enum door_company company = count == 1 ? DOOR_ALONE : i == 0 ? DOOR_FIRST : DOOR_NEXT;
+        sockets[i] = (struct inherited){.fd = door_listen(at, company, &at->port)};
         if (sockets[i].fd < 0)
             return sockets[i].fd;
     }
@@ -135,8 +136,8 @@ static int listen_at(struct process *process, const struct config_listen *wanted
         error = share_out(process, wanted, sockets, count);
     free(sockets);
     if (error) {
-        log_error("listen.failed", "cannot listen on %s port %u: %s", at.address, (unsigned)at.port,
-            strerror(-error));
+        log_error("listen.failed", "cannot listen on %s port %u: %s%s", at.address, (unsigned)at.port,
+            strerror(-error), error == -EADDRINUSE ? " (--take-over takes the place of a Rollcall)" : "");
         return error;
     }
     if (!is_unix && process->port == 0)

@@ -177,7 +177,7 @@ int admin_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
         door_prepare_listener(fd);
         at.port = door_listener_port(fd);
     } else {
-        fd = door_listen(&at, false, &at.port);
+        fd = door_listen(&at, DOOR_ALONE, &at.port);
     }
     if (fd < 0) {
         log_error(

@@ -44,9 +44,15 @@ void door_seat_leave(struct door_seat *seat);
 /* Whether connections_per_address leaves no place for one more at that address. No for NULL. Any thread. */
 bool door_seat_is_full(struct door_seat *seat, const struct config *config);
 
-/* A listening socket; one per worker and address with SO_REUSEPORT (a unix socket is bound once and shared).
- * Returns the descriptor or a negative errno; the port that was bound goes to *port. */
-int door_listen(const struct config_listen *listen_at, bool reuse_port, uint16_t *port);
+/* Who else may listen at an address. A unix socket is always alone: it is bound once and shared. */
+enum door_company {
+    DOOR_ALONE,
+    DOOR_FIRST, /* of several with SO_REUSEPORT; fails where anybody listens already, were it a second process of ours */
+    DOOR_NEXT, /* beside the first */
+};
+
+/* A listening socket. Returns the descriptor or a negative errno; the port that was bound goes to *port. */
+int door_listen(const struct config_listen *listen_at, enum door_company company, uint16_t *port);
 
 /* Gives a listening socket that another program has opened the options of ours, as far as that is possible. */
 void door_prepare_listener(int fd);

@@ -28,11 +28,9 @@ static int set_option(int fd, int level, int option, int value)
 }
 
 /* Options that accepted sockets inherit, so that they cost nothing per connection. */
-static int set_tcp_options(int fd, int family, bool reuse_port)
+static int set_tcp_options(int fd, int family)
 {
     int err = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (!err && reuse_port)
-        err = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (!err && family == AF_INET6)
         err = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (!err)
@@ -83,7 +81,20 @@ uint16_t door_listener_port(int fd)
                                                : ((struct sockaddr_in *)&address)->sin_port);
 }
 
-static int listen_tcp(const struct config_listen *listen_at, bool reuse_port, uint16_t *port)
+/* The kernel asks for SO_REUSEPORT of both sides when the later one is bound: the first of ours is bound without, so that it
+ * fails where a process listens already, and has it before the others come. */
+static int bind_tcp(
+    int fd, const struct sockaddr_storage *address, socklen_t length, enum door_company company)
+{
+    int err = company == DOOR_NEXT ? set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) : 0;
+    if (!err && bind(fd, (const struct sockaddr *)address, length))
+        err = -errno;
+    if (!err && company == DOOR_FIRST)
+        err = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    return err;
+}
+
+static int listen_tcp(const struct config_listen *listen_at, enum door_company company, uint16_t *port)
 {
     struct sockaddr_storage address;
     socklen_t length;
@@ -92,8 +103,10 @@ static int listen_tcp(const struct config_listen *listen_at, bool reuse_port, ui
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int err = set_tcp_options(fd, address.ss_family, reuse_port);
-    if (!err && (bind(fd, (struct sockaddr *)&address, length) || listen(fd, BACKLOG)))
+    int err = set_tcp_options(fd, address.ss_family);
+    if (!err)
+        err = bind_tcp(fd, &address, length, company);
+    if (!err && listen(fd, BACKLOG))
         err = -errno;
     if (err) {
         close(fd);
@@ -152,9 +165,9 @@ static int listen_unix(const char *path, uint16_t *port)
     return fd;
 }
 
-int door_listen(const struct config_listen *listen_at, bool reuse_port, uint16_t *port)
+int door_listen(const struct config_listen *listen_at, enum door_company company, uint16_t *port)
 {
     if (strncmp(listen_at->address, "unix:", 5) == 0)
         return listen_unix(listen_at->address + 5, port);
-    return listen_tcp(listen_at, reuse_port, port);
+    return listen_tcp(listen_at, company, port);
 }

@@ -122,6 +122,16 @@ test('a second process that was not told to take over is refused, in words, and 
     assert.match(without.stderr, /--take-over needs edge\.hand_over/);
 });
 
+test('a port at which somebody listens already is not shared by mistake', async () => {
+    const first = await startServer({ edge: { workers: 2 } });
+    const { edge, apps } = first.settings;
+    const listen = [{ address: '127.0.0.1', port: first.port }];
+    const second = await runServerWith(JSON.stringify({ apps, edge: { ...edge, listen } }));
+    assert.equal(second.code, 1);
+    assert.match(second.stderr, /cannot listen on 127\.0\.0\.1 port \d+: Address already in use \(--take-over/);
+    await first.stop();
+});
+
 test('one that takes the sockets and then fails to start changes nothing', async () => {
     const first = await startServer({ edge: { hand_over: place() } });
     const { edge, apps } = first.settings;

@@ -109,7 +109,7 @@ static inline void world_listen(struct world *world, const char *address, bool p
 {
     world->listen_at =
         (struct config_listen){.address = (char *)(uintptr_t)address, .proxy_protocol = proxy_protocol};
-    int fd = door_listen(&world->listen_at, true, &world->port);
+    int fd = door_listen(&world->listen_at, DOOR_FIRST, &world->port);
     assert_true(fd >= 0);
     assert_int_equal(door_add_listener(world->door, fd, &world->listen_at), 0);
 }

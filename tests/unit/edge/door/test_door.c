@@ -44,13 +44,13 @@ static void test_v6only(void **state)
     (void)state;
     struct config_listen six = {.address = (char *)"::1"}, four = {.address = (char *)"127.0.0.1"};
     uint16_t port, same;
-    int fd = door_listen(&six, false, &port), only = 0;
+    int fd = door_listen(&six, DOOR_ALONE, &port), only = 0;
     socklen_t length = sizeof(only);
     assert_true(fd >= 0);
     assert_int_equal(getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &length), 0);
     assert_int_equal(only, 1);
     four.port = port;
-    int other = door_listen(&four, false, &same);
+    int other = door_listen(&four, DOOR_ALONE, &same);
     assert_true(other >= 0);
     assert_int_equal(same, port);
     close(fd);
@@ -62,17 +62,18 @@ static void test_reuse_port(void **state)
     (void)state;
     struct config_listen at = {.address = (char *)"127.0.0.1"};
     uint16_t port, again;
-    int first = door_listen(&at, true, &port);
+    int first = door_listen(&at, DOOR_FIRST, &port);
     assert_true(first >= 0);
     at.port = port;
-    int second = door_listen(&at, true, &again);
+    assert_int_equal(door_listen(&at, DOOR_FIRST, &again), -EADDRINUSE); /* another process */
+    int second = door_listen(&at, DOOR_NEXT, &again);
     assert_true(second >= 0);
     assert_int_equal(again, port);
     close(first);
     close(second);
-    first = door_listen(&at, false, &port);
+    first = door_listen(&at, DOOR_ALONE, &port);
     assert_true(first >= 0);
-    assert_int_equal(door_listen(&at, false, &port), -EADDRINUSE);
+    assert_int_equal(door_listen(&at, DOOR_ALONE, &port), -EADDRINUSE);
     close(first);
 }
 
@@ -83,7 +84,7 @@ static void test_bad_addresses(void **state)
     for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
         uint16_t port;
         struct config_listen at = {.address = (char *)(uintptr_t)addresses[i]};
-        assert_int_equal(door_listen(&at, false, &port), -EINVAL);
+        assert_int_equal(door_listen(&at, DOOR_ALONE, &port), -EINVAL);
     }
 }
 
@@ -108,7 +109,7 @@ static void test_unix(void **state)
     hear(&client, "GET /local ? [] unix");
     uint16_t port;
     /* somebody listens there: his place is not taken */
-    assert_int_equal(door_listen(&world->listen_at, false, &port), -EADDRINUSE);
+    assert_int_equal(door_listen(&world->listen_at, DOOR_ALONE, &port), -EADDRINUSE);
     client_free(&client);
     world_free(world);
     /* nobody listens any more, but the file is still there */
@@ -124,11 +125,11 @@ static void test_unix(void **state)
     /* a file that is no socket is not ours to remove */
     close(open(path, O_CREAT | O_WRONLY, 0600));
     struct config_listen at = {.address = address};
-    assert_int_equal(door_listen(&at, false, &port), -EADDRINUSE);
+    assert_int_equal(door_listen(&at, DOOR_ALONE, &port), -EADDRINUSE);
     assert_int_equal(unlink(path), 0);
     memset(path + strlen(path), 'x', sizeof(address) - strlen(address) - 1);
     address[sizeof(address) - 1] = '\0';
-    assert_int_equal(door_listen(&at, false, &port), -ENAMETOOLONG);
+    assert_int_equal(door_listen(&at, DOOR_ALONE, &port), -ENAMETOOLONG);
     rmdir(folder);
 }
 

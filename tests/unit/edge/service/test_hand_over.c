@@ -77,7 +77,7 @@ static int tear_down(void **state)
 static void add(struct world *world, enum inherited_role role, bool kept, uint16_t *port)
 {
     struct config_listen at = {.address = "127.0.0.1", .port = *port};
-    int fd = door_listen(&at, true, port);
+    int fd = door_listen(&at, *port ? DOOR_NEXT : DOOR_FIRST, port);
     assert_true(fd >= 0);
     world->sockets[world->count++] = (struct hand_over_socket){fd, role, kept};
 }

@@ -17,7 +17,7 @@
 static int listen_on(const char *address, uint16_t *port)
 {
     struct config_listen at = {.address = (char *)address, .port = *port};
-    int fd = door_listen(&at, true, port);
+    int fd = door_listen(&at, *port ? DOOR_NEXT : DOOR_FIRST, port);
     assert_true(fd >= 0);
     return fd;
 }
@@ -90,7 +90,7 @@ static void test_the_managers_sockets_are_anyones(void **state)
     assert_int_equal(take(&inheritance, INHERITED_ADMIN, "127.0.0.1", port, &first), 1);
     uint16_t six = 0;
     struct config_listen at = {.address = "::1", .port = 0};
-    int fd = door_listen(&at, true, &six);
+    int fd = door_listen(&at, DOOR_FIRST, &six);
     if (fd >= 0) { /* where there is IPv6 */
         inheritance_add(&inheritance, fd, INHERITED_ANY, true);
         assert_int_equal(take(&inheritance, INHERITED_LISTENER, "127.0.0.1", six, &first), 0);
@@ -109,7 +109,7 @@ static void test_unix_sockets_by_their_path(void **state)
     snprintf(address, sizeof(address), "unix:/tmp/rollcall-inherit-%d", (int)getpid());
     snprintf(longer, sizeof(longer), "%sx", address);
     struct config_listen at = {.address = address};
-    inheritance_add(&inheritance, door_listen(&at, false, &port), INHERITED_LISTENER, false);
+    inheritance_add(&inheritance, door_listen(&at, DOOR_ALONE, &port), INHERITED_LISTENER, false);
     assert_int_equal(take(&inheritance, INHERITED_LISTENER, longer, 0, &first), 0);
     assert_int_equal(take(&inheritance, INHERITED_LISTENER, "127.0.0.1", 0, &first), 0);
     assert_int_equal(take(&inheritance, INHERITED_LISTENER, address, 0, &first), 1);
