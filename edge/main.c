@@ -1,7 +1,7 @@
 /* The command line. */
 #include "edge/base/log.h"
 #include "edge/config/config.h"
-#include "edge/process.h"
+#include "edge/process/process.h"
 #include "edge/tools/tools.h"
 
 #include <getopt.h>

@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Longer than the other one's loop may hang before it counts as dead (process.c). */
+/* Longer than the other one's loop may hang before it counts as dead (edge/process/process.c). */
 enum { ANSWER_MAX_S = 10 };
 
 static int connect_to(const char *path)

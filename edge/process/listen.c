@@ -1,4 +1,4 @@
-#include "edge/process_private.h"
+#include "edge/process/process_private.h"
 
 #include "edge/base/log.h"
 #include "edge/service/systemd.h"

@@ -1,12 +1,12 @@
 /* What the files of the process share.
  *
- *   process.c         start and end
- *   process_listen.c  the listening sockets: opened, inherited, handed over to a successor
- *   process_successor.c  starting the process that takes our place
- *   process_overload.c  whether it is at one of its limits
- *   process_leave.c   from the order to stop to the last connection
- *   process_reload.c  from one configuration to the next
- *   process_certificates.c  when certificates expire
+ *   process.c       start and end
+ *   listen.c        the listening sockets: opened, inherited, handed over to a successor
+ *   successor.c     starting the process that takes our place
+ *   overload.c      whether it is at one of its limits
+ *   leave.c         from the order to stop to the last connection
+ *   reload.c        from one configuration to the next (edge/reload.h)
+ *   certificates.c  when certificates expire
  *
  * Main thread, but for what is said otherwise.
  */
@@ -14,7 +14,7 @@
 
 #include "edge/admin/admin.h"
 #include "edge/console/console.h"
-#include "edge/process.h"
+#include "edge/process/process.h"
 #include "edge/reload.h"
 #include "edge/service/hand_over.h"
 #include "edge/worker.h"
@@ -24,7 +24,7 @@ struct process {
     uv_loop_t *loop;
     uv_signal_t on_term, on_int;
     uv_timer_t watchdog;
-    struct { /* process_overload.c */
+    struct { /* overload.c */
         uv_timer_t timer;
         unsigned looks, paced_looks;
         uint64_t paced;
@@ -37,14 +37,14 @@ struct process {
     struct worker *workers;
     unsigned worker_count;
     uint16_t port; /* of the first listener that has one; 0: none has */
-    struct {       /* process_listen.c */
+    struct {       /* listen.c */
         struct inheritance inherited;
         int predecessor; /* the line to it, while we take over; -1: none */
         struct hand_over *hand_over;
         struct hand_over_socket *sockets; /* all that we listen at; those of the workers are their doors' */
         size_t count;
     } listening;
-    struct { /* process_successor.c */
+    struct { /* successor.c */
         uv_signal_t on_usr2;
         uv_poll_t handle;
         int pidfd;
@@ -52,7 +52,7 @@ struct process {
         bool runs;
         char binary[4096]; /* PATH_MAX */
     } successor;
-    struct { /* process_leave.c */
+    struct { /* leave.c */
         enum process_leaving { PROCESS_SERVES, PROCESS_WARNS, PROCESS_DRAINS } state;
         uv_timer_t timer;
         struct finished_mail {
@@ -61,7 +61,7 @@ struct process {
         } * finished; /* one a worker */
         unsigned running;
     } leave;
-    struct { /* process_reload.c */
+    struct { /* reload.c */
         struct reload *room;
         uv_signal_t on_hup;
         struct taken_mail {
@@ -75,7 +75,7 @@ struct process {
 /* False when a worker's loop has not turned for so long that the process had better be restarted. */
 bool process_is_alive(const struct process *process);
 
-/* ---- process_listen.c ---- */
+/* ---- listen.c ---- */
 
 /* Finds out what was passed on: by the service manager, and with `take_over` by the process at edge.hand_over, if there is
  * one. If there is none, that place is ours from now on. 0, or a negative errno that is in the log: another one is there,
@@ -98,20 +98,20 @@ void process_give_up_place(struct process *process);
 /* After all else. */
 void process_listen_deinit(struct process *process);
 
-/* ---- process_successor.c ---- */
+/* ---- successor.c ---- */
 
 /* Before and after: a handle of the loop, and one for the successor. */
 void process_successor_init(struct process *process);
 void process_successor_close(struct process *process);
 
-/* ---- process_overload.c ---- */
+/* ---- overload.c ---- */
 
 /* Before and after: the timer is a handle of the loop. It runs from _start(), when node and workers are there. */
 void process_overload_init(struct process *process);
 void process_overload_start(struct process *process);
 void process_overload_close(struct process *process);
 
-/* ---- process_leave.c ----
+/* ---- leave.c ----
  *
  *   SERVES ─SIGTERM─▶ WARNS ─edge.balancer_wait_ms─▶ DRAINS ─edge.drain_ms─▶ the end
  *
@@ -130,7 +130,7 @@ void process_leave(struct process *process, int signal_number);
 /* Another process has our listening sockets, and serves: drains at once. */
 void process_leave_to(struct process *process, pid_t successor);
 
-/* ---- process_reload.c ---- */
+/* ---- reload.c ---- */
 
 /* Before the start, and after it for SIGHUP; then, when the loop has run out, free. `path` is where the configuration was
  * loaded from. */
@@ -141,7 +141,7 @@ void process_reload_free(struct process *process);
 /* Adds what the admin listener asks for. */
 void process_reload_sources(struct admin_sources *sources);
 
-/* ---- process_certificates.c ---- */
+/* ---- certificates.c ---- */
 
 /* From the first turn of the loop on the log is told, twice a day, of certificates that expire soon. */
 void process_certificates_init(struct process *process);

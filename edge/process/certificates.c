@@ -1,5 +1,5 @@
 /* What the log says of certificates that expire soon: at the start, after a reload, and twice a day. */
-#include "edge/process_private.h"
+#include "edge/process/process_private.h"
 
 #include "edge/base/log.h"
 #include "edge/tls/server.h"

@@ -3,7 +3,7 @@
  *
  * The successor is our grandchild, and its parent ends at once: so it is a child of systemd by then. Only for its own children
  * does systemd wait; a main process that is still ours would be killed right after the SIGTERM of a stop. */
-#include "edge/process_private.h"
+#include "edge/process/process_private.h"
 
 #include "edge/base/buffer.h"
 #include "edge/base/log.h"

@@ -1,4 +1,4 @@
-#include "edge/process_private.h"
+#include "edge/process/process_private.h"
 
 #include "edge/base/clock.h"
 #include "edge/base/log.h"

@@ -3,7 +3,7 @@
  *
  * It is the resident memory, because that is what the kernel kills for. Accounts of our own would miss libwebsockets',
  * OpenSSL's and what the allocator keeps. */
-#include "edge/process_private.h"
+#include "edge/process/process_private.h"
 
 #include "edge/base/log.h"
 #include "edge/base/resident.h"
