@@ -22,8 +22,8 @@ struct door_handlers {
      * during the call. */
     void (*request)(void *context, const struct http_request *request);
     /* A valid WebSocket upgrade (GET, HTTP/1.1, Host, Upgrade: websocket, Connection: upgrade, version 13, a
-     * key of 16 bytes in base64, nothing sent after it). The socket is the callee's from now on; the request
-     * is valid only during the call, and its exchange is NULL. NULL: the door refuses upgrades. */
+     * key of 16 bytes in base64, nothing sent after it). The socket and request->seat are the callee's from now on; the
+     * request is valid only during the call, and its exchange is NULL. NULL: the door refuses upgrades. */
     void (*upgrade)(void *context, int fd, const struct http_request *request);
     /* For doors that share their work: asked of every complete request that is no upgrade. NULL: it is this door's,
      * and `request` gets it. Otherwise the socket goes to `move`, with that request and all that was read behind it,
@@ -34,10 +34,9 @@ struct door_handlers {
     bool no_path_prefix;
 };
 
-/* The place a connection takes under edge.connections_per_address. An upgrade handler that wants its
- * connection to go on counting keeps request->seat and leaves it when the connection ends; otherwise the
- * place is free again as soon as the upgrade is handed over. NULL (no limit is on) is taken by both. Any
- * thread. */
+/* The place a connection takes under edge.connections_per_address. It goes along with an upgrade, and is left when that
+ * connection ends; keep takes one more, for a session beside the connection of its request. NULL (no limit is on) is taken
+ * by both. Any thread. */
 struct door_seat *door_seat_keep(struct door_seat *seat);
 void door_seat_leave(struct door_seat *seat);
 

@@ -44,7 +44,7 @@ struct http_request {
     bool secure;   /* the client spoke TLS, as far as is known */
     struct tls_session
         *tls; /* for an upgrade handler: what the socket speaks, its own with it; NULL: no TLS */
-    struct door_seat *seat; /* for an upgrade handler, see door_seat_keep(); NULL while no limit is on */
+    struct door_seat *seat; /* an upgrade handler's own, otherwise lent; NULL while no limit is on */
 };
 
 /* The first header of that name (any case), or NULL. */

@@ -35,7 +35,6 @@ struct arrival {
 static void hand_over(struct http_connection *c, struct http_request *request)
 {
     struct door *door = c->door;
-    struct door_seat *seat = request->seat;
     int fd = c->fd;
     request->tls = c->tls;
     http_connection_detach(c);
@@ -43,7 +42,6 @@ static void hand_over(struct http_connection *c, struct http_request *request)
     c->tls = NULL;
     request->exchange = NULL;
     door->handlers.upgrade(door->context, fd, request);
-    door_seat_leave(seat);
 }
 
 /* True if the request was an upgrade, good or bad. */

@@ -26,7 +26,7 @@ struct connection *connection_new(struct worker *worker, const struct transport 
     connection->counts =
         connection->app ? app_metrics_of(&worker->apps, connection->app->id) : &worker->apps.nobody;
     connection->protocol = admission->protocol;
-    connection->seat = door_seat_keep(seat);
+    connection->seat = seat;
     connection->reason = STORE_CLOSED;
     connection->id = next_id(worker);
     connection->opened_ms = connection->heard_ms = connection->progress_ms = worker_now_ms(worker);

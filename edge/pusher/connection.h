@@ -117,8 +117,8 @@ struct admission {
  * takes it over, and must follow. */
 int connection_admit(struct worker *worker, const struct http_request *request, struct admission *admission);
 
-/* A new connection, still silent; one that was not admitted will be refused. `seat` is kept and left by the
- * connection; NULL is allowed. Never NULL. */
+/* A new connection, still silent; one that was not admitted will be refused. `seat` is the
+ * connection's from now on; NULL is allowed. Never NULL. */
 struct connection *connection_new(struct worker *worker, const struct transport *transport, int fd,
     const struct admission *admission, struct door_seat *seat);
 

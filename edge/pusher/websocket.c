@@ -423,6 +423,7 @@ void websocket_adopt(struct websocket_host *host, int fd, const struct http_requ
     size_t length = write_handshake(request, handshake);
     if (length == 0) {
         tls_session_free(request->tls);
+        door_seat_leave(request->seat);
         close(fd);
         return;
     }

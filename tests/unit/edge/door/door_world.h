@@ -94,7 +94,9 @@ static inline void on_upgrade(void *context, int fd, const struct http_request *
     world->upgraded_fd = fd;
     assert_null(request->exchange);
     if (world->keep_seats)
-        world->kept_seat = door_seat_keep(request->seat);
+        world->kept_seat = request->seat;
+    else
+        door_seat_leave(request->seat);
     snprintf(world->last, sizeof(world->last), "upgrade %.*s %s", (int)request->path.length,
         request->path.bytes, request->peer);
 }

@@ -361,7 +361,7 @@ static void test_connections_per_address(void **state)
     world_free(world);
 }
 
-/* A connection that was handed over counts while its seat is kept, and only then. */
+/* A connection that was handed over counts until its seat is left, and never twice. */
 static void test_seats_of_upgrades(void **state)
 {
     (void)state;
