@@ -90,14 +90,26 @@ export const pairs = (list) => Object.fromEntries(Array.from({ length: list.leng
 
 /* ---- processes ---- */
 
-/* So many ports that nobody uses just now, all different. */
+/* The ports just below those that the kernel gives to connections and to listeners that do not care. */
+const EPHEMERAL_FROM = Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0]);
+const FREE_FROM = Math.max(1024, EPHEMERAL_FROM - 20_000);
+const FREE_TO = EPHEMERAL_FROM > FREE_FROM + 1000 ? EPHEMERAL_FROM : 65_536;
+
+const isFree = (port) => new Promise((resolve) => {
+    const listener = net.createServer().on('error', () => resolve(false))
+        .listen(port, '127.0.0.1', () => listener.close(() => resolve(true)));
+});
+
+/* So many ports that nobody uses just now, all different. Some are used much later (a server that is not there yet, or that is
+ * started again), and must not be taken by a connection meanwhile. */
 export async function freePorts(count) {
-    const listeners = await Promise.all(Array.from({ length: count }, () => new Promise((resolve) => {
-        const listener = net.createServer().listen(0, '127.0.0.1', () => resolve(listener));
-    })));
-    const ports = listeners.map((listener) => listener.address().port);
-    await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
-    return ports;
+    const ports = new Set();
+    while (ports.size < count) {
+        const port = FREE_FROM + Math.floor(Math.random() * (FREE_TO - FREE_FROM));
+        if (await isFree(port))
+            ports.add(port);
+    }
+    return [...ports];
 }
 
 process.setMaxListeners(100); /* a fleet is many processes, each with a word at our exit */
