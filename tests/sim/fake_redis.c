@@ -238,6 +238,8 @@ void fake_redis_restart(struct fake_redis *redis, const struct fake_snapshot *sn
 
 void fake_redis_follow(struct fake_redis *redis, const struct fake_snapshot *snapshot)
 {
+    if (!snapshot)
+        abort(); /* a replica follows something; none is for a restart alone */
     take_data(redis, snapshot);
     redis->replica = true;
     memcpy(redis->replication_id, snapshot->replication_id, sizeof(snapshot->replication_id));
