@@ -149,19 +149,29 @@ fi
 for n in "${edges[@]}"; do start_edge "$n"; done
 start_haproxy
 
+get() { # port path
+    exec 3<>"/dev/tcp/$host/$1" || return 1
+    printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$2" "$host" >&3
+    cat <&3
+    exec 3>&-
+}
+
 # HAProxy has an edge that takes clients.
 is_served() {
-    local status
-    exec 3<>"/dev/tcp/$host/6001" || return 1
-    printf 'GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$host" >&3
-    read -r status <&3 || true
-    exec 3>&-
-    [[ $status == *" 200 "* ]]
+    [[ $(get 6001 /readyz) == *" 200 "* ]]
+}
+
+# Each edge has found the master of each shard; until then its clients see only each other.
+are_connected() {
+    local n
+    for n in "${edges[@]}"; do
+        [ "$(get "961$n" /metrics | grep -c '^rollcall_redis_up{.*} 1')" = "${#shards[@]}" ] || return 1
+    done
 }
 
 # Ready when the doctor finds nothing wrong with Redis, too.
 is_ready() {
-    "$rollcall" doctor --config "$folder/edge-1.json" >"$folder/doctor" && is_served 2>/dev/null
+    "$rollcall" doctor --config "$folder/edge-1.json" >"$folder/doctor" && { is_served && are_connected; } 2>/dev/null
 }
 
 for ((i = 0; i < 300; i++)); do

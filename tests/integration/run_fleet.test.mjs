@@ -7,7 +7,7 @@ import crypto from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test from 'node:test';
+import test, { after } from 'node:test';
 import { authorize, backEnd, connectPusher, disconnect, event, hears, subscribe } from '../support/clients.mjs';
 import { openFallback } from '../support/fallback.mjs';
 import { accepts, root } from '../support/server.mjs';
@@ -30,6 +30,10 @@ const isAlive = (pid) => {
     }
 };
 
+/* Those of a test that failed before it ended them. */
+const running = new Set();
+after(() => Promise.all([...running].map((command) => command.ctrlC())));
+
 /* The command, as a terminal starts it: in a process group that Ctrl-C is for. */
 class Command {
     constructor(option) {
@@ -43,7 +47,9 @@ class Command {
             stream.setEncoding('utf8').on('data', (text) => {
                 this.text += text;
             });
+        running.add(this);
         this.ended = new Promise((resolve) => child.on('close', (code) => resolve(code)));
+        this.ended.then(() => running.delete(this));
         process.on('exit', () => this.parts?.forEach(({ pid }) => isAlive(pid) && process.kill(pid, 'SIGKILL')));
     }
 
