@@ -161,11 +161,13 @@ is_served() {
     [[ $(get 6001 /readyz) == *" 200 "* ]]
 }
 
-# Each edge has found the master of each shard; until then its clients see only each other.
+# Each edge may write to each partition (a master without its replicas refuses); until then its clients see only each other.
 are_connected() {
-    local n
+    local n metrics
     for n in "${edges[@]}"; do
-        [ "$(get "961$n" /metrics | grep -c '^rollcall_redis_up{.*} 1')" = "${#shards[@]}" ] || return 1
+        metrics=$(get "961$n" /metrics) || return 1
+        grep -q '^rollcall_presence_partition_ready{.*} 1' <<<"$metrics" || return 1
+        ! grep -q '^rollcall_presence_partition_ready{.*} 0' <<<"$metrics" || return 1
     done
 }
 
