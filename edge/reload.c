@@ -2,6 +2,7 @@
 
 #include "edge/base/clock.h"
 #include "edge/base/container.h"
+#include "edge/base/exposition.h"
 #include "edge/base/log.h"
 
 #include <stdio.h>
@@ -292,28 +293,23 @@ void reload_write_state(const struct reload *reload, struct buffer *out)
     buffer_add_string(out, "}\n");
 }
 
-static void begin_metric(struct buffer *out, const char *name, const char *type, const char *help)
-{
-    buffer_printf(
-        out, "# HELP rollcall_config_%s %s\n# TYPE rollcall_config_%s %s\n", name, help, name, type);
-}
-
 void reload_write_metrics(const struct reload *reload, struct buffer *out)
 {
-    begin_metric(
-        out, "reloads_total", "counter", "Times the configuration was read again, by what came of it.");
+    exposition_begin(out, "rollcall_config_reloads_total", "counter",
+        "Times the configuration was read again, by what came of it.");
     buffer_printf(out, "rollcall_config_reloads_total{result=\"taken\"} %ju\n", (uintmax_t)reload->taken);
     buffer_printf(out, "rollcall_config_reloads_total{result=\"refused\"} %ju\n", (uintmax_t)reload->refused);
-    begin_metric(out, "last_reload_successful", "gauge",
+    exposition_begin(out, "rollcall_config_last_reload_successful", "gauge",
         "1: the last reload was taken, or there was none; 0: what is in the file is not what runs.");
     buffer_printf(out, "rollcall_config_last_reload_successful %d\n", reload->problems == NULL);
-    begin_metric(out, "last_reload_success_timestamp_seconds", "gauge",
+    exposition_begin(out, "rollcall_config_last_reload_success_timestamp_seconds", "gauge",
         "When the configuration that runs was taken, since 1970.");
     buffer_printf(
         out, "rollcall_config_last_reload_success_timestamp_seconds %.3f\n", (double)reload->taken_ms / 1000);
-    begin_metric(out, "generation", "gauge", "How many configurations this process has had.");
+    exposition_begin(
+        out, "rollcall_config_generation", "gauge", "How many configurations this process has had.");
     buffer_printf(out, "rollcall_config_generation %ju\n", (uintmax_t)reload->generation);
-    begin_metric(out, "in_use", "gauge",
+    exposition_begin(out, "rollcall_config_in_use", "gauge",
         "Configurations in memory: 1, and more while connections of apps that are gone are being closed.");
     buffer_printf(out, "rollcall_config_in_use %u\n", config_count());
 }

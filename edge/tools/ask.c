@@ -1,20 +1,12 @@
 #include "edge/tools/ask.h"
 
-#include "edge/base/buffer.h"
+#include "edge/tools/exchange.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 2000, ANSWER_MS = 6000, ANSWER_MAX_BYTES = 64 << 20 };
-
-struct exchange {
-    CURL *easy;
-    struct buffer body;
-    char words[CURL_ERROR_SIZE];
-    char *url;
-};
+enum { ANSWER_MS = 6000, ANSWER_MAX_BYTES = 64 << 20 };
 
 static void must(bool good)
 {
@@ -66,35 +58,6 @@ void tool_edges_deinit(struct tool_edges *edges)
 
 /* ---- asking ---- */
 
-static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
-{
-    struct exchange *exchange = context;
-    size_t length = size * count;
-    if (length > ANSWER_MAX_BYTES - exchange->body.length)
-        return 0;
-    buffer_add(&exchange->body, bytes, length);
-    return length;
-}
-
-static void begin(
-    struct exchange *exchange, const char *where, const char *path, const struct curl_slist *headers)
-{
-    must(asprintf(&exchange->url, "http://%s%s", where, path) > 0);
-    exchange->easy = curl_easy_init();
-    must(exchange->easy);
-    CURL *easy = exchange->easy;
-    must(curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)ANSWER_MS) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) == CURLE_OK);
-    must(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->words) == CURLE_OK);
-}
-
 static void perform_all(CURLM *multi)
 {
     int running = 1;
@@ -141,26 +104,16 @@ static void drop_repeated(struct edge_answer *answers, size_t at)
     }
 }
 
-static struct curl_slist *say_token(const char *token)
-{
-    char *line;
-    must(asprintf(&line, "Authorization: Bearer %s", token) > 0);
-    struct curl_slist *headers = curl_slist_append(NULL, line);
-    must(headers);
-    free(line);
-    return headers;
-}
-
 size_t edges_ask(const struct tool_call *call, const struct tool_edges *edges, const char *path,
     struct edge_answer *answers)
 {
-    struct curl_slist *headers = say_token(call->config->edge.admin.token);
     struct exchange *exchanges = calloc(edges->count + 1, sizeof(*exchanges));
     CURLM *multi = curl_multi_init();
     size_t answered = 0;
     must(exchanges && multi);
     for (size_t i = 0; i < edges->count; i++) {
-        begin(&exchanges[i], edges->where[i], path, headers);
+        exchange_init(&exchanges[i], edges->where[i], path, call->config->edge.admin.token, ANSWER_MS,
+            ANSWER_MAX_BYTES);
         must(curl_multi_add_handle(multi, exchanges[i].easy) == CURLM_OK);
     }
     perform_all(multi);
@@ -170,12 +123,9 @@ size_t edges_ask(const struct tool_call *call, const struct tool_edges *edges, c
         drop_repeated(answers, i);
         answered += answers[i].json != NULL;
         curl_multi_remove_handle(multi, exchanges[i].easy);
-        curl_easy_cleanup(exchanges[i].easy);
-        buffer_deinit(&exchanges[i].body);
-        free(exchanges[i].url);
+        exchange_deinit(&exchanges[i]);
     }
     curl_multi_cleanup(multi);
-    curl_slist_free_all(headers);
     free(exchanges);
     return answered;
 }
