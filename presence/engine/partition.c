@@ -343,13 +343,13 @@ void partition_tick(struct partition *partition)
         partition_hello(partition);
     wake_tick(partition);
     lane_tick(partition);
-    if (partition->state != PARTITION_READY || now < partition->heartbeat_ms)
+    /* One that is out when the next is due is waited for, and no longer: whoever stood still meanwhile has a lease to renew. */
+    if (partition->state != PARTITION_READY || now < partition->heartbeat_ms || partition->heartbeat_out)
         return;
     partition->heartbeat_ms += partition->engine->options.heartbeat_ms;
     if (partition->heartbeat_ms <= now)
         partition->heartbeat_ms = now + partition->engine->options.heartbeat_ms;
-    if (!partition->heartbeat_out)
-        heartbeat(partition);
+    heartbeat(partition);
     if (partition->state == PARTITION_READY)
         scrub_some(partition);
 }

@@ -73,7 +73,8 @@ test('an edge stands still for longer, and goes on', async (t) => {
     t.diagnostic(await fleet.right(Date.now(), 2 * H, 'after it went on'));
 });
 
-/* The others' replies are late, so that the drain takes a while; the edge goes on in the midst of it. */
+/* The others' replies are late, so that the drain takes a while; the edge goes on in the midst of it. Its own are late when it
+ * stops, so that most of its heartbeats are out: where nobody has condemned it yet, nobody does once it is back. */
 test('an edge goes on while it is being drained', async (t) => {
     const [edge] = fleet.edges;
     const many = await crowd.add(edge, 'is-in-many-rooms');
@@ -86,7 +87,11 @@ test('an edge goes on while it is being drained', async (t) => {
         return sizes.reduce((sum, size) => sum + size, 0);
     };
     const before = await held();
+    const own = fleet.links.get(edge);
+    own.forEach((link) => Object.assign(link, { lag_ms: 300 }));
+    await sleep(2 * H);
     fleet.stopEdge(edge);
+    own.forEach((link) => Object.assign(link, { lag_ms: 0 }));
     crowd.away(edge);
     let left;
     await until(async () => (left = await held()) < before - 100, 'the drain to begin', 2 * L);
@@ -97,6 +102,8 @@ test('an edge goes on while it is being drained', async (t) => {
     t.diagnostic(`went on when ${before - left} of its facts were drained`);
     assert.ok(left > before - 1000, `the drain was over: ${left} of ${before} facts are left`);
     t.diagnostic(await fleet.right(began, 2 * H, 'after it went on'));
+    await sleep(2 * H);
+    crowd.assertClean();
     many.close();
     crowd.people = crowd.people.filter((person) => person !== many);
 });
