@@ -1,18 +1,24 @@
 /* What can happen between edges and Redis: connections killed, replies lost, silence, and Redis not there at all. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { Fleet, H, L, MACHINE, app, isLong, sleep } from '../support/fleet.mjs';
 import { exchange, get, post } from '../support/raw.mjs';
 import { until } from '../support/wait.mjs';
 
 const BLACKHOLE_MS = isLong ? 60_000 : 3 * L;
+const OUTAGE_MS = isLong ? 2 * 60_000 * Number(process.env.ROLLCALL_SOAK_MINUTES) : L; /* an hour in a soak of the usual length */
 const DEADLINE = 2000; /* of a command: a connection that is silent for so long is given up */
 const DEGRADED = 1000; /* who subscribes waits so long for Redis */
 
-const fleet = await new Fleet().populated();
+/* Data that outlive the blackhole: when they do not, that is a loss, and removals wait. */
+const fleet = await new Fleet({ changes: { presence: { data_ttl_ms: 2 * BLACKHOLE_MS + 60_000 } } }).populated();
 const { crowd, rooms } = fleet;
 const links = fleet.edges.flatMap((edge) => fleet.links.get(edge));
+
+const MEMORY_NOISE_KIB = 32 << 10;
+const memoryOf = ({ pid }) => Number(readFileSync(`/proc/${pid}/status`, 'latin1').match(/VmRSS:\s+(\d+)/)[1]);
 
 async function underLoad(work) {
     const churn = fleet.churn();
@@ -150,10 +156,21 @@ test('half of the edges are cut off from Redis', async (t) => {
     t.diagnostic(await fleet.right(Date.now(), 2 * H, 'after it was back'));
 });
 
-test('Redis is gone, and people come and go; then it is there again', async (t) => {
+/* What an edge remembers of an outage is where its own people are, so its memory is the same after a tenth of it and at its end. */
+test(`Redis is gone for ${OUTAGE_MS} ms, and people come and go; then it is there again`, async (t) => {
     await fleet.ofEachServer((server) => server.kill());
-    await underLoad(() => sleep(L));
+    let early, late, lines;
+    await underLoad(async () => {
+        await sleep(OUTAGE_MS / 10);
+        [early, lines] = [fleet.edges.map(memoryOf), fleet.edges.map((edge) => edge.log.all.length)];
+        await sleep(OUTAGE_MS * 0.9);
+        late = fleet.edges.map(memoryOf);
+    });
     crowd.assertClean();
+    const grown = late.map((kib, i) => kib - early[i]);
+    const said = fleet.edges.map((edge, i) => edge.log.all.length - lines[i]);
+    t.diagnostic(`memory of the edges after a tenth of it ${early} KiB, at the end ${late} KiB; lines in their logs meanwhile: ${said}`);
+    grown.forEach((kib) => assert.ok(kib < MEMORY_NOISE_KIB, `an edge has grown by ${kib} KiB`));
     await fleet.ofEachServer((server) => server.start({ keep: true }));
     t.diagnostic(await fleet.right(Date.now(), L + 2 * H, 'after it was there again'));
 });

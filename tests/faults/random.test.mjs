@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Fleet, H, L, S, sleep } from '../support/fleet.mjs';
 
-const MINUTES = Number(process.env.ROLLCALL_SOAK_MINUTES ?? 0.75);
+const MINUTES = Number(process.env.ROLLCALL_SOAK_MINUTES ?? 2);
 const SEED = Number(process.env.ROLLCALL_SEED ?? Date.now() % 1_000_000);
 const DEADLINE = 2000; /* of a command: silence for so long, and the connection is made anew */
 const RESTART = L + 3 * H; /* a heartbeat to connect again, and what a loss takes */
