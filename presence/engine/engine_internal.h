@@ -138,8 +138,9 @@ struct batch {
     struct partition *partition;
     uint64_t number;
     enum script script;
-    bool out; /* a command with it is unanswered */
-    bool refused_oom;
+    bool out;         /* a command with it is unanswered */
+    bool unsure;      /* a command with it was never answered: Redis may have it, or get it yet */
+    bool refused_oom; /* by its last command */
     bool dissolved;   /* not in the list any more; freed with its reply */
     struct args args; /* what follows the caller's four */
     struct batch_op *ops;

@@ -274,22 +274,6 @@ static void show_departures(struct partition *partition)
         channel_show_departures(channel);
 }
 
-/* Redis was out of memory and has taken none of them: number them again, leaves first. */
-static void renumber(struct partition *partition)
-{
-    struct batch *batch = TAILQ_FIRST(&partition->batches);
-    partition->number = batch->number - 1;
-    while ((batch = TAILQ_FIRST(&partition->batches))) {
-        for (size_t i = 0; i < batch->count; i++) {
-            struct fact *fact = batch->ops[i].fact;
-            set_sent(fact, fact->acknowledged);
-            dirty(fact);
-        }
-        dissolve(batch);
-    }
-    show_departures(partition);
-}
-
 /* ---- assert ---- */
 
 /* While Redis is out of memory it gets only what it had. */
@@ -374,6 +358,29 @@ void writer_assert(struct partition *partition)
         free_unwanted(channel);
 }
 
+/* Redis was out of memory and has taken none of them: number them again, leaves first. When one may have been taken before,
+ * its number is not used again: what follows under it would be taken for seen. */
+static void renumber(struct partition *partition)
+{
+    struct batch *batch;
+    TAILQ_FOREACH (batch, &partition->batches, link) {
+        if (batch->unsure) {
+            writer_assert(partition);
+            return;
+        }
+    }
+    partition->number = TAILQ_FIRST(&partition->batches)->number - 1;
+    while ((batch = TAILQ_FIRST(&partition->batches))) {
+        for (size_t i = 0; i < batch->count; i++) {
+            struct fact *fact = batch->ops[i].fact;
+            set_sent(fact, fact->acknowledged);
+            dirty(fact);
+        }
+        dissolve(batch);
+    }
+    show_departures(partition);
+}
+
 /* ---- the turn ---- */
 
 static struct batch *build(struct partition *partition, bool leaves_only)
@@ -441,8 +448,10 @@ void writer_flush(struct partition *partition)
 void writer_lost(struct partition *partition)
 {
     struct batch *batch;
-    TAILQ_FOREACH (batch, &partition->batches, link)
+    TAILQ_FOREACH (batch, &partition->batches, link) {
+        batch->unsure |= batch->out;
         batch->out = false;
+    }
     partition->batches_out = 0;
     show_departures(partition);
 }

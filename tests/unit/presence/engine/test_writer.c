@@ -1,0 +1,72 @@
+/* Under which numbers changes are sent when Redis is out of memory. */
+#include "tests/unit/presence/engine/played_redis.h"
+
+static void ignore_done(
+    struct store_subscription *subscription, enum store_result result, struct frame *cached)
+{
+    (void)subscription;
+    (void)result;
+    (void)cached;
+}
+
+static void join(struct engine *engine, struct store_subscription *subscription)
+{
+    const struct store_user anna = {.id = "anna", .id_bytes = 4};
+    *subscription = (struct store_subscription){.done = ignore_done};
+    store_subscribe(engine_store(engine), "app", "presence-a", (struct store_channel_options){.roster = true},
+        &anna, subscription);
+}
+
+/* All that was sent is lost, and it is connected again. */
+static void connect_again(struct engine *engine)
+{
+    redis.count = 0;
+    engine_shard_down(engine, 0, "closed");
+    engine_shard_up(engine, 0);
+}
+
+/* It was taken by nobody: its number is used again. */
+static void test_refused_at_once(void **state)
+{
+    struct engine *engine = start();
+    struct store_subscription subscription;
+    char number[24];
+    (void)state;
+    redis.out_of_memory = true;
+    join(engine, &subscription);
+    tick_until(engine, SCRIPT_WRITE);
+    memcpy(number, find(SCRIPT_WRITE)->number, sizeof number);
+    answer_all(engine, NOTHING);
+    redis.out_of_memory = false;
+    tick_until(engine, SCRIPT_WRITE);
+    assert_string_equal(number, find(SCRIPT_WRITE)->number);
+    engine_free(engine);
+}
+
+/* It was taken, the answer was lost, and then it is refused: whatever came under its number would be taken for seen. */
+static void test_refused_when_sent_again(void **state)
+{
+    struct engine *engine = start();
+    struct store_subscription subscription;
+    (void)state;
+    join(engine, &subscription);
+    tick_until(engine, SCRIPT_WRITE);
+    memcpy(redis.sequence, find(SCRIPT_WRITE)->number, sizeof redis.sequence);
+    redis.out_of_memory = true;
+    connect_again(engine);
+    tick_until(engine, SCRIPT_WRITE);
+    assert_string_equal(redis.sequence, find(SCRIPT_WRITE)->number);
+    answer_all(engine, SCRIPT_ASSERT);
+    tick_until(engine, SCRIPT_ASSERT);
+    assert_true(strtoull(find(SCRIPT_ASSERT)->number, NULL, 10) > strtoull(redis.sequence, NULL, 10));
+    engine_free(engine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refused_at_once),
+        cmocka_unit_test(test_refused_when_sent_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
