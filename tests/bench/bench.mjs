@@ -9,14 +9,13 @@
  * floors of its own: see lib/fleet.mjs.
  * --strict ends with 1 when a target was missed. */
 
-import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
+import { startChild } from '../support/child.mjs';
 import { addedAmong, Driver, metricSum } from './lib/driver.mjs';
 import { encrypted } from './lib/encrypted.mjs';
 import { cpuNs, memory, quiet } from './lib/processes.mjs';
 import { machine, paired, single, table } from './lib/report.mjs';
 
-process.setMaxListeners(0); /* each process started adds one, to end it in any case */
 const words = process.argv.slice(2);
 const has = (flag) => words.includes(flag);
 const only = has('--only') ? words[words.indexOf('--only') + 1].split(',') : null;
@@ -45,8 +44,7 @@ function say(text) {
 /* ---- floor and rollcall, each with a driver of its own ---- */
 
 async function startFloor() {
-    const child = spawn(join(build, 'tests/bench_floor'), ['--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    process.on('exit', () => child.kill('SIGKILL'));
+    const child = startChild(join(build, 'tests/bench_floor'), ['--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
     const port = await new Promise((done, fail) => {
         child.stdout.once('data', (text) => done(Number(text)));
         child.once('error', fail);

@@ -39,7 +39,6 @@ const app = {
 
 const started = [];
 after(() => started.forEach((driver) => driver.signal('SIGKILL'))); /* those that a failure has left */
-process.setMaxListeners(0); /* each driver adds one, for the same reason */
 
 class Stage {
     static async open(options) {

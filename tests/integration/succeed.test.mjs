@@ -19,8 +19,6 @@ async function endBoth(server, successor) {
     await server.leftCleanly();
 }
 
-process.setMaxListeners(100); /* each server has two */
-
 /* Those of a test that failed; they would keep standard error open. */
 const successors = new Set();
 after(() => {

@@ -2,8 +2,13 @@
 
 import { spawn } from 'node:child_process';
 
+const running = new Set();
+
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 export function startChild(command, args, options) {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', command, ...args], options);
-    process.on('exit', () => child.kill('SIGKILL'));
+    running.add(child);
+    child.on('exit', () => running.delete(child));
     return child;
 }

@@ -1,11 +1,15 @@
-/* A folder that is gone when the test's process ends. */
+/* Folders that are gone when the test's process ends. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+const folders = [];
+
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 export function temporaryFolder() {
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-test-'));
-    process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+    folders.push(folder);
     return folder;
 }

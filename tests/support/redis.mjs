@@ -112,8 +112,6 @@ export async function freePorts(count) {
     return [...ports];
 }
 
-process.setMaxListeners(100); /* a fleet is many processes, each with a word at our exit */
-
 /* tests/support/shifted_clock.c, as a library to be preloaded; made when it is first wanted. */
 let shiftedClock = null;
 function shiftedClockLibrary() {
