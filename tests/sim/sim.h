@@ -38,6 +38,7 @@ enum {
 
 enum {
     HEARTBEAT_MS = 500,
+    POLL_MS = 400, /* of the Sentinels: 2 s at a heartbeat of 2.5 s */
     LEASE_MS = 2000,
     SCRUB_MS = 8000,
     DATA_TTL_MS = 60000,
@@ -295,6 +296,9 @@ extern const struct engine_io sim_io;
 void link_close(
     struct edge *edge, unsigned shard, bool tell); /* both connections, as the server or the net does */
 void link_close_bus(struct edge *edge, unsigned shard, bool tell); /* the bus only */
+/* At that time the edge asks the Sentinels again, and leaves an instance that they do not name: one that is empty it cannot tell
+ * from a master that lost everything. */
+void link_poll_at(struct edge *edge, unsigned shard, int64_t at_us);
 void link_forget_bus(struct link *link);
 void link_connect_later(struct edge *edge, unsigned shard);
 void server_close_links(struct sim *sim, struct server *server, bool tell);

@@ -162,6 +162,7 @@ static void reroute(struct sim *sim)
     link->route_until_us = sim->now_us + draw_length_us(sim);
     sim_trace(sim, "edge %u is sent to server %u for shard %u", edge->number, wrong->number, shard);
     edge_mark_unwell(edge, link->route_until_us + HEARTBEAT_MS * 1000);
+    link_poll_at(edge, shard, link->route_until_us + POLL_MS * 1000);
     link_close(edge, shard, true);
 }
 

@@ -467,6 +467,20 @@ void link_close(struct edge *edge, unsigned shard, bool tell)
         link_event(edge, shard, link->generation, edge->sim->now_us + latency(edge->sim), on_closed);
 }
 
+static void on_poll(struct sim *sim, struct event *event)
+{
+    const struct link *link = &event->edge->links[event->shard];
+    if (!is_for_present(event) || put_off(sim, event, event->edge->paused_until_us))
+        return;
+    if (link->server && link->server != sim->masters[event->shard] && sim->now_us >= link->route_until_us)
+        link_close(event->edge, event->shard, true);
+}
+
+void link_poll_at(struct edge *edge, unsigned shard, int64_t at_us)
+{
+    link_event(edge, shard, 0, at_us, on_poll);
+}
+
 void link_close_bus(struct edge *edge, unsigned shard, bool tell)
 {
     struct link *link = &edge->links[shard];
