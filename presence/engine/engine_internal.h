@@ -47,6 +47,7 @@ struct fact {
     uint64_t target;          /* version at which a view shows it */
     uint32_t acknowledged;    /* what Redis has, as of the last answer */
     bool accepted;            /* Redis has it, or a client was told so: the cap is not asked again */
+    bool unsure;              /* a batch with it was never answered: Redis may have it */
     bool dirty;
 };
 

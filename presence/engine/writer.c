@@ -163,6 +163,7 @@ static bool settle(struct batch *batch, struct batch_op *op, const struct reply 
     fact->acknowledged = refused ? 0 : op->value;
     if (fact->last_number != batch->number)
         return false; /* a later batch says what counts */
+    fact->unsure = false;
     if (refused) {
         set_sent(fact, 0);
         if (fact->wanted && fact->accepted) /* someone has been told yes meanwhile */
@@ -276,11 +277,11 @@ static void show_departures(struct partition *partition)
 
 /* ---- assert ---- */
 
-/* While Redis is out of memory it gets only what it had. */
+/* While Redis is out of memory it gets only what it had, or may have: who is left out there is told to have left. */
 static bool is_asserted(const struct fact *fact)
 {
     const struct partition *partition = fact->channel->partition;
-    bool new_join = fact->id && !fact->accepted && !fact->acknowledged;
+    bool new_join = fact->id && !fact->accepted && !fact->acknowledged && !fact->unsure;
     return value_of(fact) && !(new_join && engine_now(partition->engine) < partition->oom_ms);
 }
 
@@ -449,6 +450,8 @@ void writer_lost(struct partition *partition)
 {
     struct batch *batch;
     TAILQ_FOREACH (batch, &partition->batches, link) {
+        for (size_t i = 0; batch->out && i < batch->count; i++)
+            batch->ops[i].fact->unsure = true;
         batch->unsure |= batch->out;
         batch->out = false;
     }

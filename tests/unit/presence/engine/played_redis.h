@@ -20,12 +20,16 @@ static struct {
     struct sent {
         enum script script;
         char number[24]; /* of a batch: ARGV[5] */
+        char facts[24];  /* of an assert: ARGV[7] */
     } sent[SENT_MAX];
     size_t count;
     uint64_t now_ms, random;
-    char sequence[24];  /* the owner's number that it has */
-    bool knows_owner;   /* it has given the number out */
-    bool out_of_memory; /* so it refuses writes */
+    char sequence[24];          /* the owner's number that it has */
+    bool knows_owner;           /* it has given the number out */
+    bool out_of_memory;         /* so it refuses writes */
+    const char *stood_still_us; /* of the lease clock, as the next heartbeat is told */
+    const char *expired;        /* an owner whose lease has run out, as it is told; NULL: nobody's has */
+    const char *reaped[3];      /* what reap answers: channels left, the edge's name, users drained */
 } redis;
 
 static uint64_t now_ms(void *context)
@@ -40,6 +44,12 @@ static uint64_t next_random(void *context)
     return ++redis.random;
 }
 
+static void keep(char *to, size_t bytes, const struct engine_request *request, size_t at)
+{
+    if (at < request->argc && request->argv_bytes[at] < bytes)
+        memcpy(to, request->argv[at], request->argv_bytes[at]);
+}
+
 static void on_send(void *context, unsigned shard, const struct engine_request *request)
 {
     (void)context;
@@ -47,8 +57,8 @@ static void on_send(void *context, unsigned shard, const struct engine_request *
     assert_true(redis.count < SENT_MAX);
     struct sent *sent = &redis.sent[redis.count++];
     *sent = (struct sent){.script = request->script};
-    if (request->argc > 5 && request->argv_bytes[5] < sizeof sent->number)
-        memcpy(sent->number, request->argv[5], request->argv_bytes[5]);
+    keep(sent->number, sizeof sent->number, request, 5);
+    keep(sent->facts, sizeof sent->facts, request, 7);
 }
 
 static void ignore_topic(void *context, unsigned shard, const char *topic)
@@ -97,11 +107,14 @@ static void answer(struct engine *engine)
     const char *const layout[] = {"OK", "STAMPED", "1 one", "0", NULL};
     const char *const hello[] = {"OK", "1-ab", "100", "1", "7", redis.sequence, "1", "100", "id",
         redis.knows_owner ? "1" : "0", "", NULL};
-    const char *const heartbeat[] = {"OK", redis.sequence, "100", "1", "0", "100", "", NULL};
+    const char *const heartbeat[] = {"OK", redis.sequence, "100", "1", "0", "100", "",
+        redis.stood_still_us ? redis.stood_still_us : "0", redis.expired, NULL};
+    const char *const reap[] = {"OK", redis.reaped[0], redis.reaped[1], redis.reaped[2], NULL};
     const char *const batch[] = {"OK", redis.sequence, "1", "1", "1", "1", NULL};
     const char *const *words = sent.script == SCRIPT_LAYOUT      ? layout
                                : sent.script == SCRIPT_HELLO     ? hello
                                : sent.script == SCRIPT_HEARTBEAT ? heartbeat
+                               : sent.script == SCRIPT_REAP      ? reap
                                                                  : batch;
     struct reply elements[16] = {0}, reply = {.type = REPLY_ARRAY, .elements = elements};
     for (; words[reply.count]; reply.count++)

@@ -59,6 +59,8 @@ static void test_refused_when_sent_again(void **state)
     answer_all(engine, SCRIPT_ASSERT);
     tick_until(engine, SCRIPT_ASSERT);
     assert_true(strtoull(find(SCRIPT_ASSERT)->number, NULL, 10) > strtoull(redis.sequence, NULL, 10));
+    assert_string_equal(
+        "1", find(SCRIPT_ASSERT)->facts); /* others know her: left out she would be told to have left */
     engine_free(engine);
 }
 
