@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void say(setup_tell *tell, void *context, const char *format, ...)
@@ -71,10 +72,19 @@ bool setup_info_field(const char *info, const char *name, char *value, size_t by
     return false;
 }
 
+bool setup_is_too_old(const char *info, char *version, size_t bytes)
+{
+    version[0] = '\0';
+    return setup_info_field(info, "redis_version", version, bytes) && strtol(version, NULL, 10) < 7;
+}
+
 void setup_check_instance(
     const char *info, const char *shard, const char *where, bool replicated, setup_tell *tell, void *context)
 {
     char value[64];
+    if (setup_is_too_old(info, value, sizeof value))
+        say(tell, context, "shard %s: %s is Redis %s. Rollcall needs 7.0 or newer: no edge uses it.", shard,
+            where, value);
     if (setup_info_field(info, "maxmemory_policy", value, sizeof value) && strcmp(value, "noeviction") != 0)
         say(tell, context,
             "shard %s: %s has maxmemory-policy %s: when memory is short, Redis throws presence away. Say "

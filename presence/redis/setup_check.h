@@ -16,6 +16,10 @@ void setup_check_shards(
 void setup_check_instance(
     const char *info, const char *shard, const char *where, bool replicated, setup_tell *tell, void *context);
 
+/* Whether it is too old for our scripts, whose flags are from Redis 7.0. Valkey says 7.2.4 or more. `version`: what it says it
+ * is, "" if it does not. */
+bool setup_is_too_old(const char *info, char *version, size_t bytes);
+
 /* down-after-milliseconds, as a Sentinel has it for this shard; 0: unknown. */
 void setup_check_down_after(const char *shard, const char *sentinel, uint32_t down_after_ms,
     uint32_t heartbeat_ms, setup_tell *tell, void *context);

@@ -173,6 +173,17 @@ static void check_setup(struct shard_link *link, const redisReply *reply)
         link->options.replicated, on_warning, link);
 }
 
+static void on_info(struct shard_link *link, const redisReply *info)
+{
+    char version[24], why[100];
+    if (info->type == REDIS_REPLY_STRING && setup_is_too_old(info->str, version, sizeof version)) {
+        snprintf(why, sizeof why, "it is Redis %s; 7.0 or newer is needed", version);
+        reject(link, why);
+        return;
+    }
+    check_setup(link, info);
+}
+
 /* AUTH, ROLE, INFO, then one SCRIPT LOAD a script. */
 static void on_greeting(struct shard_link *link, const redisReply *reply)
 {
@@ -188,7 +199,7 @@ static void on_greeting(struct shard_link *link, const redisReply *reply)
         if (reply->type != REDIS_REPLY_ARRAY || !reply->elements || !says(reply->element[0], "master"))
             reject(link, "it is not a master");
     } else if (at == auth + 1) {
-        check_setup(link, reply);
+        on_info(link, reply);
     } else {
         unsigned script = at - auth - 2;
         if (reply->type != REDIS_REPLY_STRING || reply->len != 40) {
