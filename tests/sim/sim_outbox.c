@@ -71,9 +71,11 @@ static void receive(struct sim *sim, const struct fake_reply *reply, size_t at)
         sim->told[c][user] = TOLD_REMOVED;
 }
 
-static void fetch_copy(struct sim *sim, struct server *server, unsigned partition, uint64_t layout)
+/* False: it answers with an error, as when it lacks replicas. */
+static bool fetch_copy(struct sim *sim, struct server *server, unsigned partition, uint64_t layout)
 {
     char base[48], delivered[48] = "";
+    bool answers = true;
     layout_base(base, partition, layout);
     for (bool more = true; more;) {
         struct fake_reply *reply = fetch(server, base, delivered);
@@ -83,10 +85,12 @@ static void fetch_copy(struct sim *sim, struct server *server, unsigned partitio
                 receive(sim, reply, at);
             snprintf(delivered, sizeof(delivered), "%s", reply->items[reply->count - 5]->text);
         } else {
+            answers = !reply || reply->type != FAKE_ERROR;
             more = false;
         }
         fake_reply_free(reply);
     }
+    return answers;
 }
 
 /* What the copies that the fleet has left still have comes first, and is waited for. */
@@ -97,7 +101,8 @@ static void fetch_partition(struct sim *sim, unsigned partition)
         if (!server->alive || sim->now_us < server->stalled_until_us)
             return;
         server_set_clock(sim, server);
-        fetch_copy(sim, server, partition, layout);
+        if (!fetch_copy(sim, server, partition, layout))
+            return;
     }
 }
 
