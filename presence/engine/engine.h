@@ -122,7 +122,8 @@ struct engine_options {
 
 /* What happened so far; for metrics and tests. */
 struct engine_counters {
-    uint64_t commands, batches, asserts, gaps, replays, hellos, new_timelines, heartbeats, clock_stalls;
+    uint64_t commands, batches, asserts, gaps, replays, hellos, new_timelines, heartbeats, clock_stalls,
+        clock_steps_back;
     uint64_t reaps, facts_drained, losses, reads, resyncs, scrubs, scrub_divergences, scrub_repairs;
     uint64_t bus_resets, resets, lane_asks, moves;
     uint64_t out_of_memory, timeouts, degraded_answers, published, published_locally, echoes_dropped, deltas,

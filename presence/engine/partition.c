@@ -248,12 +248,14 @@ static void on_reaped(struct command *command, const struct reply *reply)
         *slot = 0;
     if (command_answer(command, reply) != ANSWER_OK)
         return;
+    if (reply_is(reply, 1, "-1"))
+        return; /* he lives again */
     note_condemned(partition, command->number, reply);
-    uint64_t left = reply_number(reply, 1); /* -1 reads as 0: he lives again */
-    if (left && shard_confirmed(partition->shard) && partition->state == PARTITION_READY)
-        reap(partition, command->number);
-    else
+    partition->engine->counters.facts_drained += reply_number(reply, 3);
+    if (!reply_number(reply, 1))
         partition->engine->counters.reaps++;
+    else if (shard_confirmed(partition->shard) && partition->state == PARTITION_READY)
+        reap(partition, command->number);
 }
 
 static void reap(struct partition *partition, uint64_t owner)
@@ -271,6 +273,8 @@ static void reap(struct partition *partition, uint64_t owner)
 }
 
 /* ---- heartbeat ---- */
+
+enum { HEARTBEAT_FIXED = 8 /* elements of its answer before those that are one for each of something */ };
 
 static void check_number(
     struct partition *partition, const struct command *command, const struct reply *reply)
@@ -292,19 +296,28 @@ static void check_number(
     }
 }
 
+/* The one who finds it counts it, once a partition: those who come after find the clock moving. */
+static void note_stall(struct partition *partition, const struct reply *stood_still_us)
+{
+    struct engine_counters *counters = &partition->engine->counters;
+    char text[24] = "";
+    memcpy(text, stood_still_us->text, stood_still_us->bytes < sizeof text ? stood_still_us->bytes : 0);
+    int64_t us = strtoll(text, NULL, 10);
+    counters->clock_steps_back += us < 0;
+    counters->clock_stalls += us > (int64_t)partition->engine->options.heartbeat_ms * 1000;
+}
+
 static void on_heartbeat(struct command *command, const struct reply *reply)
 {
     struct partition *partition = command->partition;
     partition->heartbeat_out = false;
-    size_t fixed = 7 + command->usages;
+    size_t fixed = HEARTBEAT_FIXED + command->usages;
     if (command_answer(command, reply) != ANSWER_OK || reply->count < fixed)
         return;
-    uint64_t clock_before = partition->clock;
     partition->fresh_ms = engine_now(partition->engine);
     partition->engine->counters.heartbeats++;
     partition_note_clock(partition, command, reply_number(reply, 2));
-    if (partition->clock == clock_before)
-        partition->engine->counters.clock_stalls++;
+    note_stall(partition, &reply->elements[7]);
     if (!partition->shard->beat_due_ms)
         partition->shard->beat_due_ms = partition->fresh_ms;
     check_number(partition, command, reply);
@@ -313,7 +326,7 @@ static void on_heartbeat(struct command *command, const struct reply *reply)
             reap(partition, reply_number(reply, i));
     }
     end_wait(partition);
-    usage_take(partition, command, reply, 7);
+    usage_take(partition, command, reply, HEARTBEAT_FIXED);
     layout_adopt_entry(partition, reply->elements[6].text, reply->elements[6].bytes);
 }
 

@@ -103,11 +103,13 @@
  *              restated is told only if his departure was told on this timeline
  *              OK number outcome…      number <= Redis' own: DUP
  *   heartbeat  beat channel, shard on which the caller wants the partition, then [app, connections here]… of apps with a limit
- *              OK sequence clock mark held-channels now-us entry("": it stays here) connections-elsewhere…(one an app)
- *                 owner…(expired)
+ *              OK sequence clock mark held-channels now-us entry("": it stays here)
+ *                 microseconds that the clock stood still (negative: the server's clock went back by so many)
+ *                 connections-elsewhere…(one an app) owner…(expired)
  *   reap       victim, channels at most, outbox 0|1
  *              OK channels left       0: gone.  -1: not expired
  *                 name of the edge, when it was this call that condemned the owner, else ""
+ *                 users taken out, or in whose place others stay
  *   retire     grace (microseconds)
  *              OK
  *   read       channel

@@ -247,7 +247,7 @@ async function joins(edge, id) {
 async function dataFaults(t) {
     const { redis, edge } = data;
     await joins(edge, 'first');
-    const stalls = await fault(t, 'data', ['RollcallLeaseClockStalls'], async () => {
+    const stalls = await fault(t, 'data', ['RollcallRedisClockStepsBack'], async () => {
         await redis.ask('SAVE');
         redis.setClock(-60);
         await restart(redis);

@@ -3,8 +3,9 @@ local app, cursor, prefix = ARGV[5], ARGV[6], ARGV[7]
 local key = base .. ':c:' .. app
 
 local function users_of(channel)
-    local users, subscriptions = 0, 0
-    local fields = try('HGETALL', base .. ':r:' .. channel)
+    local users, subscriptions, roster = 0, 0, base .. ':r:' .. channel
+    local fields = try('HGETALL', roster)
+    limit(roster, D)
     for i = 1, #fields, 2 do
         if string.sub(fields[i], 1, 1) == 'u' then
             users, subscriptions = users + 1, subscriptions + owners_of(fields[i + 1])
@@ -14,13 +15,18 @@ local function users_of(channel)
 end
 
 try('SCARD', key)
+limit(key, D)
 local slice = call('SSCAN', key, cursor, 'COUNT', 100)
 local answer = { 'OK', slice[1] }
 for _, name in ipairs(slice[2]) do
     local channel = app .. ':' .. name
     local users, subscriptions = users_of(channel)
-    for _, n in ipairs(try('HVALS', base .. ':s:' .. channel)) do
+    local counts = try('HVALS', base .. ':s:' .. channel)
+    for _, n in ipairs(counts) do
         subscriptions = subscriptions + (tonumber(n) or 0)
+    end
+    if #counts > 0 then
+        limit(base .. ':s:' .. channel, D)
     end
     if subscriptions == 0 then
         call('SREM', key, name)

@@ -17,7 +17,9 @@ if version_now > tonumber(layout) then
 end
 
 -- It stands still while nobody heartbeats: an outage or a stepped clock cannot expire the living.
-clock = clock + math.min(math.max(now - beat_at, 0), math.floor(1.1 * H))
+local advance = math.min(math.max(now - beat_at, 0), math.floor(1.1 * H))
+local stood_still = now - beat_at - advance -- negative: the server's clock went back
+clock = clock + advance
 call('HSET', base, 'c', text(clock), 'hb', text(now))
 try('ZADD', base .. ':l', text(clock + L + H), me)
 renew(base .. ':o:' .. me)
@@ -67,7 +69,7 @@ local function choose()
 end
 
 local answer = { 'OK', text(sequence), text(clock), text(mark), text(try('SCARD', base .. ':h:' .. me)), text(now),
-    choose() }
+    choose(), text(stood_still) }
 exchange_usage(7, #ARGV, answer)
 for _, owner in ipairs(call('ZRANGEBYSCORE', base .. ':l', '-inf', '(' .. text(clock), 'LIMIT', 0, EXPIRED_AT_MOST)) do
     answer[#answer + 1] = owner

@@ -40,3 +40,10 @@ end
 local function expire(key, microseconds)
     call('PEXPIREAT', key, text(math.floor((now + microseconds) / 1000)))
 end
+
+-- Of ours nothing lacks a time to live; what others have put here gets one when it is seen.
+local function limit(key, microseconds)
+    if call('PTTL', key) == -1 then
+        expire(key, microseconds)
+    end
+end

@@ -1,14 +1,21 @@
 -- read: one channel as it stands. It can write (junk is deleted), so a replica refuses it. See
 -- keys_and_scripts.h.
 local channel = ARGV[5]
-local fields = try('HGETALL', base .. ':r:' .. channel)
-local subscriptions = 0
-for _, n in ipairs(try('HVALS', base .. ':s:' .. channel)) do
+local roster, numbers, cached_key = base .. ':r:' .. channel, base .. ':s:' .. channel, base .. ':k:' .. channel
+local fields = try('HGETALL', roster)
+limit(roster, D)
+local subscriptions, counts = 0, try('HVALS', numbers)
+for _, n in ipairs(counts) do
     subscriptions = subscriptions + (tonumber(n) or 0)
 end
+if #counts > 0 then
+    limit(numbers, D)
+end
 
-local cached_key = base .. ':k:' .. channel
 local cached = try('GET', cached_key) or ''
+if cached ~= '' then
+    limit(cached_key, D)
+end
 local cached_ms = cached ~= '' and call('PTTL', cached_key) or 0
 
 local answer = { 'OK', '0', '0', text(version), text(clock), '', cached, text(math.max(cached_ms, 0)) }

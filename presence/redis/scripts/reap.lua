@@ -15,9 +15,10 @@ end
 local name = call('EXISTS', record) == 1 and (try('HGET', record, 'e') or '?') or ''
 call('DEL', record)
 outbox = ARGV[7] == '1'
-local looked_at = 0
+local looked_at, drained = 0, 0
 for _, channel in ipairs(try('SRANDMEMBER', held, most)) do
-    looked_at = looked_at + drain(victim, channel, nil, nil, EDGE_LOST)
+    local looked, facts = drain(victim, channel, nil, nil, EDGE_LOST)
+    looked_at, drained = looked_at + looked, drained + facts
     release(victim, channel)
     if looked_at >= FACTS_AT_MOST then
         break
@@ -28,4 +29,4 @@ local left = call('SCARD', held)
 if left == 0 then
     call('ZREM', leases, victim)
 end
-return { 'OK', text(left), name }
+return { 'OK', text(left), name, text(drained) }

@@ -278,18 +278,19 @@ local function outcome(at)
 end
 
 -- Every fact of an owner in a channel, except the users in `keep` and, with keep_count, the number.
--- Returns how many fields were looked at.
+-- Returns how many fields were looked at, and how many of them named the owner.
 local function drain(owner, channel, keep, keep_count, reason)
-    local fields = try('HGETALL', base .. ':r:' .. channel)
+    local fields, named = try('HGETALL', base .. ':r:' .. channel), 0
     for i = 1, #fields, 2 do
         local user = string.sub(fields[i], 2)
         if string.sub(fields[i], 1, 1) == 'u' and not (keep and keep[user]) and names((split(fields[i + 1])), owner) then
             leave(owner, channel, user, reason)
+            named = named + 1
         end
     end
     if not keep_count then
         local has_roster = #fields > 0
         count(owner, channel, '0', not has_roster, reason)
     end
-    return #fields / 2 + 1
+    return #fields / 2 + 1, named
 end

@@ -31,11 +31,54 @@ static void test_one_at_a_time(void **state)
     engine_free(engine);
 }
 
+static void beat(struct engine *engine)
+{
+    uint64_t before = engine_counters(engine)->heartbeats;
+    while (engine_counters(engine)->heartbeats == before)
+        tick_for(engine, 20, NOTHING);
+}
+
+static void test_what_the_clock_did(void **state)
+{
+    struct engine *engine = start();
+    const struct engine_counters *counters = engine_counters(engine);
+    (void)state;
+    redis.stood_still_us = "500000"; /* no longer than a heartbeat: this machine was late */
+    beat(engine);
+    assert_int_equal(0, counters->clock_stalls + counters->clock_steps_back);
+    redis.stood_still_us = "500001";
+    beat(engine);
+    assert_int_equal(1, counters->clock_stalls);
+    redis.stood_still_us = "-1";
+    beat(engine);
+    assert_int_equal(1, counters->clock_stalls);
+    assert_int_equal(1, counters->clock_steps_back);
+    engine_free(engine);
+}
+
+static void test_whom_we_reap(void **state)
+{
+    struct engine *engine = start();
+    const struct engine_counters *counters = engine_counters(engine);
+    (void)state;
+    redis.expired = "5";
+    memcpy(redis.reaped, (const char *[]){"-1", "", ""}, sizeof redis.reaped); /* he lives again */
+    beat(engine);
+    assert_int_equal(0, counters->reaps + counters->facts_drained);
+    memcpy(redis.reaped, (const char *[]){"0", "other", "7"}, sizeof redis.reaped);
+    beat(engine);
+    assert_int_equal(1, counters->reaps);
+    assert_int_equal(7, counters->facts_drained);
+    engine_free(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stood_still_with_a_heartbeat_out),
         cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_what_the_clock_did),
+        cmocka_unit_test(test_whom_we_reap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,22 @@ static void test_versions_stay_above_the_clock(void **state)
     assert_true(strtoull(reply->element[2]->str, NULL, 10) > second);
 }
 
+/* tear_down() looks at every key. */
+static void test_what_others_wrote_gets_a_ttl_when_seen(void **state)
+{
+    struct test *test = *state;
+    join(test, &test->a, "1", "anna");
+    redis_server_just(&test->redis, "PERSIST " BASE ":r:" CHANNEL);
+    redis_server_just(&test->redis, "SET " BASE ":k:" CHANNEL " cached");
+    redis_server_just(&test->redis, "HSET " BASE ":s:" CHANNEL " 1 1");
+    ANSWERS(CALL(test, &test->b, SCRIPT_READ, CHANNEL), "OK");
+    check_ttls(test);
+    redis_server_just(&test->redis, "PERSIST " BASE ":r:" CHANNEL);
+    redis_server_just(&test->redis, "PERSIST " BASE ":s:" CHANNEL);
+    redis_server_just(&test->redis, "PERSIST " BASE ":c:app");
+    ANSWERS(CALL(test, &test->b, SCRIPT_CHANNELS, "app", "0", ""), "OK");
+}
+
 static void test_channels_in_slices_each_checked(void **state)
 {
     struct test *test = *state;
@@ -220,6 +236,7 @@ int main(void)
         TEST(test_scrub_finds_and_mends),
         TEST(test_junk_of_another_type_is_deleted),
         TEST(test_versions_stay_above_the_clock),
+        TEST(test_what_others_wrote_gets_a_ttl_when_seen),
         TEST(test_channels_in_slices_each_checked),
         TEST(test_the_outbox_forgets_a_reload),
         TEST(test_restating_tells_the_present_state_at_once),

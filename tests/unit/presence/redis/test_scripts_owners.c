@@ -73,7 +73,7 @@ static void test_a_new_timeline_lifts_leases(void **state)
     redis_server_just(&test->redis, "HSET r:shard r 0000");
     hello(test, &test->a);
     redisReply *reply = CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a");
-    assert_int_equal(7, reply->elements); /* nobody is expired */
+    assert_int_equal(8, reply->elements); /* nobody is expired */
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "0"), 1, "-1"));
 }
 
@@ -115,6 +115,21 @@ static void test_the_clock_stands_while_nobody_beats(void **state)
     usleep(50000);
     uint64_t after = beat(test, &test->a, 1);
     assert_in_range(after - before, 1, 1100);
+    assert_true(atoll(test->reply->element[7]->str) > 45000); /* it says for how long */
+    assert_true(atoll(CALL(test, &test->b, SCRIPT_HEARTBEAT, "r:b:1", "a")->element[7]->str) < 20000);
+}
+
+static void test_the_clock_stands_when_that_of_redis_goes_back(void **state)
+{
+    struct test *test = *state;
+    char stamped[64];
+    uint64_t before = beat(test, &test->a, 1);
+    snprintf(
+        stamped, sizeof stamped, "HSET " BASE " hb %lld", atoll(test->reply->element[5]->str) + 60000000);
+    redis_server_just(&test->redis, stamped);
+    uint64_t after = beat(test, &test->a, 1);
+    assert_int_equal(before, after);
+    assert_in_range(-atoll(test->reply->element[7]->str), 50000000, 60000000);
 }
 
 static void test_an_expired_owner_is_condemned_and_drained(void **state)
@@ -128,14 +143,16 @@ static void test_an_expired_owner_is_condemned_and_drained(void **state)
     ANSWERS(CALL(test, &test->b, SCRIPT_READ, CHANNEL), "OK"); /* and it lives on */
     beat(test, &test->a, 12);
     redisReply *reply = CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a");
-    assert_true(is(reply, 7, test->b.number));
+    assert_true(is(reply, 8, test->b.number));
     assert_int_equal(2, users(test)); /* an expired lease changes nothing until its reaper has come */
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "1", "1"), 1, "1"));
+    long long drained = atoll(test->reply->element[3]->str);
     ANSWERS(join(test, &test->b, "5", "late"), "NOOWNER");
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "1"), 1, "0"));
+    assert_int_equal(2, drained + atoll(test->reply->element[3]->str));
     assert_int_equal(1, users(test));
     assert_true(is(CALL(test, &test->a, SCRIPT_READ, "app:public"), 5, "0"));
-    assert_int_equal(7, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a")->elements);
+    assert_int_equal(8, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a")->elements);
 }
 
 static long long usage_entries(struct test *test)
@@ -150,8 +167,8 @@ static const char *elsewhere(struct test *test, const struct owner *owner, const
 {
     redisReply *reply = CALL(test, owner, SCRIPT_HEARTBEAT, "r:b:1", "a", app, here);
     ANSWERS(reply, "OK");
-    assert_true(reply->elements > 7);
-    return reply->element[7]->str;
+    assert_true(reply->elements > 8);
+    return reply->element[8]->str;
 }
 
 /* H is 1 ms here, so whatever takes half of it is summed again; a rush of heartbeats may see the last sum. */
@@ -169,9 +186,9 @@ static void test_connections_are_summed(void **state)
     usleep(1000);
     redisReply *reply =
         CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a", "none", "1", "other % app", "0", "app", "7");
-    assert_int_equal(10, reply->elements);
-    assert_true(is(reply, 7, "0") && is(reply, 8, "9") && is(reply, 9, "0"));
-    assert_int_equal(7, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a")->elements);
+    assert_int_equal(11, reply->elements);
+    assert_true(is(reply, 8, "0") && is(reply, 9, "9") && is(reply, 10, "0"));
+    assert_int_equal(8, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a")->elements);
 }
 
 static void test_connections_of_the_dead_do_not_count(void **state)
@@ -232,6 +249,7 @@ int main(void)
         TEST(test_hello_renews_a_lease),
         TEST(test_every_refusal_of_a_caller),
         TEST(test_the_clock_stands_while_nobody_beats),
+        TEST(test_the_clock_stands_when_that_of_redis_goes_back),
         TEST(test_an_expired_owner_is_condemned_and_drained),
         TEST(test_connections_are_summed),
         TEST(test_connections_of_the_dead_do_not_count),
