@@ -361,9 +361,19 @@ static struct shard_list draw_list(struct sim *sim)
     return list;
 }
 
+/* Before anyone has written anything, edges with different lists begin a fleet each, and only later hear of one another. */
+static bool is_born(const struct sim *sim)
+{
+    for (unsigned p = 0; p < PARTITIONS; p++) {
+        if (!layout_server(sim, p)->seen.partition[p].owners)
+            return false;
+    }
+    return true;
+}
+
 void layout_change(struct sim *sim)
 {
-    if (sim->changing)
+    if (sim->changing || !is_born(sim))
         return;
     sim->list = draw_list(sim);
     sim_trace(sim, "the list of shards is to be:");
