@@ -1,4 +1,5 @@
 /* The console of one process: its door, its JSON, and the page as a person uses it. (That of a fleet: tests/faults.) */
+// threads
 
 import assert from 'node:assert/strict';
 import test, { after } from 'node:test';

@@ -1,4 +1,5 @@
 /* At a limit new clients are told to come later, or are let in slowly, /readyz says so, and those inside notice nothing. */
+// threads
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';

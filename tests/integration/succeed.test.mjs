@@ -1,5 +1,6 @@
 /* SIGUSR2, as an upgrade of the package uses it: the server starts its successor, and leaves when that one serves. (What can
  * go wrong: take_over.test.mjs.) */
+// threads
 
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

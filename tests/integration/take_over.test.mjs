@@ -1,4 +1,5 @@
 /* One process takes the place of another, and nobody who connects in between is refused or reset. */
+// threads
 
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
