@@ -13,7 +13,7 @@ function signature(app, text) {
 /* One client: one connection, one user, any number of presence channels. */
 export class Person {
     constructor(crowd, edge, id) {
-        Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), answers: new Map() });
+        Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), hidden: new Set(), answers: new Map() });
     }
 
     async connect() {
@@ -29,6 +29,7 @@ export class Person {
             if (!this.joined.has(channel))
                 return; /* left again meanwhile */
             this.rosters.set(channel, new Set(JSON.parse(data).presence.ids));
+            this.rosters.get(channel).forEach((user) => this.crowd.judge('shown', this, channel, user));
             this.crowd.heard++;
             this.answers.get(channel)?.();
         } else if (event === 'pusher_internal:member_added' || event === 'pusher_internal:member_removed') {
@@ -93,7 +94,8 @@ export class Person {
         this.closed = true;
         for (const channel of [...this.joined]) {
             this.joined.delete(channel);
-            this.crowd.exit(channel, this.id);
+            if (!this.hidden.delete(channel))
+                this.crowd.exit(channel, this.id);
         }
         this.socket.destroy();
     }
@@ -103,10 +105,11 @@ export class Crowd {
     constructor() {
         this.people = [];
         this.truth = new Map(); /* channel -> user -> how many of his sockets are in it */
-        this.left = new Map(); /* channel + user -> when his last socket left, for judging removals */
+        this.left = new Map(); /* channel + user -> when his last socket left, for judging what is told of him */
         this.came = new Set(); /* likewise, whose first one came */
+        this.known = new Set(); /* likewise, who ever was there */
         this.problems = [];
-        this.wrong = []; /* removals of those who had not left */
+        this.wrong = []; /* removals of those who had not left, and additions of those who were not there */
         this.changes = 0; /* joins and leaves */
         this.heard = 0; /* answers and changes that clients were told of */
     }
@@ -115,33 +118,49 @@ export class Crowd {
         this.problems.push(text);
     }
 
+    /* Gives whether this is his first socket there. */
     enter(channel, user) {
         const users = this.truth.get(channel) ?? new Map();
-        if (!users.has(user))
+        const isFirst = !users.has(user);
+        if (isFirst) {
             this.came.add(`${channel} ${user}`);
+            this.known.add(`${channel} ${user}`);
+        }
         users.set(user, (users.get(user) ?? 0) + 1);
         this.truth.set(channel, users);
         this.changes++;
+        return isFirst;
     }
 
     exit(channel, user) {
         const users = this.truth.get(channel);
         const left = users.get(user) - 1;
-        if (left)
-            users.set(user, left);
-        else
+        if (left) {
+            users.set(user, left); /* another socket of his stays: nobody may be told anything */
+        } else {
             users.delete(user);
-        this.left.set(`${channel} ${user}`, Date.now());
+            this.left.set(`${channel} ${user}`, Date.now());
+        }
         this.changes++;
     }
 
-    /* A removal is right when that user is away, or was at some time since the teller could have known; and, with `ghosts`
-     * (data were rolled back), when he has come since: data of old may have shown him, and Redis need not have his join yet. */
-    told(kind, person, channel, user) {
+    /* Of somebody who was away at some time since all knew the truth, anything may be told. Else a removal is right when he
+     * is away, an addition (or his name in a first roster) when he is there. With `ghosts` (data were rolled back) whoever was
+     * ever there may be shown again; and who has come since may be removed: data of old may have shown him, and Redis need
+     * not have his join yet. */
+    judge(kind, person, channel, user) {
         const key = `${channel} ${user}`;
-        const isRight = !this.truth.get(channel)?.has(user) || this.left.has(key) || (this.ghosts && this.came.has(key));
-        if (kind === 'member_removed' && !isRight)
+        const isThere = this.truth.get(channel)?.has(user) ?? false;
+        if (this.left.has(key))
+            return;
+        if (kind === 'member_removed' && isThere && !(this.ghosts && this.came.has(key)))
             this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} left ${channel}, who never did` });
+        if (kind !== 'member_removed' && !isThere && !(this.ghosts && this.known.has(key)))
+            this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} is in ${channel} (${kind}), who is not` });
+    }
+
+    told(kind, person, channel, user) {
+        this.judge(kind, person, channel, user);
     }
 
     async add(edge, id) {
@@ -154,23 +173,27 @@ export class Crowd {
         return this.people.filter((person) => person.edge === edge);
     }
 
-    /* That edge is not to be seen any more: it stands still, or is cut off. Its sockets are open, but whoever asks the
-     * fleet is right to be told that its people are gone; what they see themselves is not judged meanwhile. */
-    away(edge) {
+    /* That edge's people in those channels are not to be seen any more: it stands still, or is cut off. Its sockets are open,
+     * but whoever asks the fleet is right to be told that they are gone; what they see themselves is not judged meanwhile. */
+    away(edge, isCut = () => true) {
         for (const person of this.peopleOf(edge)) {
             person.away = true;
-            person.joined.forEach((channel) => this.exit(channel, person.id));
+            for (const channel of [...person.joined].filter((name) => isCut(name) && !person.hidden.has(name))) {
+                person.hidden.add(channel);
+                this.exit(channel, person.id);
+            }
         }
     }
 
-    /* It goes on. Whoever has not heard of it yet may still tell that its people are gone, for `grace_ms`. */
+    /* It goes on. Whoever has not heard of it yet may still tell that its people are gone, for `grace_ms`; but not of those
+     * who were to be seen all the while, by another socket. */
     back(edge, grace_ms = 0) {
         for (const person of this.peopleOf(edge)) {
             person.away = false;
-            for (const channel of person.joined) {
-                this.enter(channel, person.id);
-                this.left.set(`${channel} ${person.id}`, Date.now() + grace_ms);
-            }
+            for (const channel of person.hidden)
+                if (this.enter(channel, person.id))
+                    this.left.set(`${channel} ${person.id}`, Date.now() + grace_ms);
+            person.hidden.clear();
         }
     }
 
@@ -181,9 +204,12 @@ export class Crowd {
         this.people = this.people.filter((person) => person.edge !== edge);
     }
 
-    /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. */
+    /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. (Not
+     * while some are cut off: they will be told of the past.) */
     forget() {
         const now = Date.now();
+        if (this.people.some(({ away }) => away))
+            return;
         this.left.forEach((at, key) => at <= now && this.left.delete(key));
         this.came.clear();
     }

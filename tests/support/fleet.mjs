@@ -57,7 +57,13 @@ export class Fleet {
         await Promise.all(this.edges.map((edge) => this.populate(edge)));
         await this.right(Date.now(), 10_000, 'at the start');
         await this.calm();
+        this.homes = new Map((await this.keysOf('r')).map(([server, key]) => [key.replace(/^.*?:r:7:/, ''), this.servers.indexOf(server)]));
         return this;
+    }
+
+    /* The number of the server that has that channel. */
+    homeOf(channel) {
+        return this.homes.get(channel);
     }
 
     async startEdge(name) {
