@@ -10,7 +10,9 @@ function signature(app, text) {
     return `${app.key}:${crypto.createHmac('sha256', app.secret).update(text).digest('hex')}`;
 }
 
-/* One client: one connection, one user, any number of presence channels. */
+const hasRoster = (channel) => channel.startsWith('presence-');
+
+/* One client: one connection, one user, any number of presence and public channels. */
 export class Person {
     constructor(crowd, edge, id) {
         Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), hidden: new Set(), answers: new Map() });
@@ -28,7 +30,7 @@ export class Person {
         if (event === 'pusher_internal:subscription_succeeded') {
             if (!this.joined.has(channel))
                 return; /* left again meanwhile */
-            this.rosters.set(channel, new Set(JSON.parse(data).presence.ids));
+            this.rosters.set(channel, new Set(hasRoster(channel) ? JSON.parse(data).presence.ids : []));
             this.rosters.get(channel).forEach((user) => this.crowd.judge('shown', this, channel, user));
             this.crowd.heard++;
             this.answers.get(channel)?.();
@@ -47,6 +49,8 @@ export class Person {
         if (!roster)
             return; /* unsubscribed, and the server has not heard yet */
         const added = kind === 'member_added';
+        if (!hasRoster(channel))
+            this.crowd.problem(`${this.id} was told ${kind} in ${channel}`);
         if (roster.has(user) === added)
             this.crowd.problem(`${this.id} was told ${kind} ${user} in ${channel}, whom its roster ${added ? 'had' : 'had not'}`);
         if (added)
@@ -62,8 +66,8 @@ export class Person {
         const answered = new Promise((resolve) => this.answers.set(channel, resolve));
         this.joined.add(channel);
         this.crowd.enter(channel, this.id);
-        this.socket.send('pusher:subscribe', { channel, channel_data: data,
-            auth: signature(this.edge.app, `${this.socket.socketId}:${channel}:${data}`) });
+        this.socket.send('pusher:subscribe', { channel, ...(hasRoster(channel) && { channel_data: data,
+            auth: signature(this.edge.app, `${this.socket.socketId}:${channel}:${data}`) }) });
         return answered;
     }
 
@@ -218,6 +222,11 @@ export class Crowd {
         return [...(this.truth.get(channel)?.keys() ?? [])].sort();
     }
 
+    /* How many sockets are in it. */
+    subscriptions(channel) {
+        return [...(this.truth.get(channel)?.values() ?? [])].reduce((sum, sockets) => sum + sockets, 0);
+    }
+
     channels() {
         return [...this.truth.keys()].sort();
     }
@@ -225,7 +234,7 @@ export class Crowd {
     /* What is not as it should be in the clients' rosters, one after the other; nothing: they are exact. */
     *findDifferences() {
         for (const person of this.people.filter(({ away }) => !away))
-            for (const [channel, roster] of person.rosters) {
+            for (const [channel, roster] of [...person.rosters].filter(([name]) => hasRoster(name))) {
                 const there = this.truth.get(channel) ?? new Map();
                 const [ghosts, missed] = [[...roster].filter((user) => !there.has(user)), [...there.keys()].filter((user) => !roster.has(user))];
                 if (ghosts.length + missed.length > 0)
