@@ -278,7 +278,7 @@ static void add_time(struct buffer *out, int64_t wall_ms)
 void reload_write_state(const struct reload *reload, struct buffer *out)
 {
     buffer_add_string(out, "{\"file\":");
-    buffer_add_json_string(out, reload->path, strlen(reload->path));
+    buffer_add_json_text(out, reload->path);
     buffer_printf(out, ",\"generation\":%ju,\"loaded\":", (uintmax_t)reload->generation);
     add_time(out, reload->taken_ms);
     buffer_printf(out, ",\"reloads\":{\"taken\":%ju,\"refused\":%ju}", (uintmax_t)reload->taken,
@@ -287,7 +287,7 @@ void reload_write_state(const struct reload *reload, struct buffer *out)
         buffer_add_string(out, ",\"refused\":{\"time\":");
         add_time(out, reload->asked_ms);
         buffer_add_string(out, ",\"problems\":");
-        buffer_add_json_string(out, reload->problems, strlen(reload->problems));
+        buffer_add_json_text(out, reload->problems);
         buffer_add_string(out, "}");
     }
     buffer_add_string(out, "}\n");

@@ -132,6 +132,11 @@ void buffer_add_json_string(struct buffer *buffer, const char *bytes, size_t len
     buffer_add(buffer, "\"", 1);
 }
 
+void buffer_add_json_text(struct buffer *buffer, const char *text)
+{
+    buffer_add_json_string(buffer, text, strlen(text));
+}
+
 void buffer_add_label(struct buffer *buffer, const char *value)
 {
     for (; *value; value++) {

@@ -30,5 +30,8 @@ void buffer_add_json_escaped(struct buffer *buffer, const char *bytes, size_t le
 /* The same with the quotes around: a JSON string. */
 void buffer_add_json_string(struct buffer *buffer, const char *bytes, size_t length);
 
+/* The same of a text that ends with a NUL. */
+void buffer_add_json_text(struct buffer *buffer, const char *text);
+
 /* The value of a label in Prometheus' text format: backslash, quote and newline escaped, without the quotes around. */
 void buffer_add_label(struct buffer *buffer, const char *value);

@@ -1,7 +1,5 @@
 #include "edge/base/readiness.h"
 
-#include <string.h>
-
 static const char *const names[READINESS_REASONS] = {
     [READINESS_DRAINING] = "draining",
     [READINESS_OVERLOADED] = "overloaded",
@@ -51,7 +49,7 @@ static void print_list(
         if (!report->why[i] || report->tolerated[i] != tolerated)
             continue;
         buffer_printf(body, "%s{\"reason\":\"%s\",\"why\":", comma, names[i]);
-        buffer_add_json_string(body, report->why[i], strlen(report->why[i]));
+        buffer_add_json_text(body, report->why[i]);
         buffer_add_string(body, "}");
         comma = ",";
     }

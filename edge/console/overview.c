@@ -10,17 +10,10 @@
 
 #include "edge/base/clock.h"
 
-#include <string.h>
-
 enum {
     APPS_MAX = 500,
     RECENT_SAMPLES = 2, /* for a rate */
 };
-
-static void add_text(struct buffer *json, const char *text)
-{
-    buffer_add_json_string(json, text, strlen(text));
-}
 
 static void write_apps(const struct config *config, struct buffer *json)
 {
@@ -29,7 +22,7 @@ static void write_apps(const struct config *config, struct buffer *json)
     for (size_t i = 0; i < count; i++) {
         const struct app *app = &config->apps[i];
         buffer_add_string(json, i ? ",{\"id\":" : "{\"id\":");
-        add_text(json, app->id);
+        buffer_add_json_text(json, app->id);
         buffer_printf(json,
             ",\"enabled\":%s,\"connections\":%u,\"elsewhere\":", app->enabled ? "true" : "false",
             atomic_load_explicit(&app->counters->connections, memory_order_relaxed));
@@ -58,7 +51,7 @@ static void write_peers(const struct config *config, struct buffer *json)
     buffer_add_string(json, ",\"peers\":[");
     for (size_t i = 0; i < config->edge.admin.peer_count; i++) {
         buffer_add_string(json, i ? "," : "");
-        add_text(json, config->edge.admin.peers[i]);
+        buffer_add_json_text(json, config->edge.admin.peers[i]);
     }
     buffer_add_string(json, "]");
 }
@@ -68,7 +61,7 @@ static void write_head(const struct console *console, struct buffer *json)
     const struct config *config = console->sources.config;
     struct readiness_report report = readiness_read(console->sources.readiness);
     buffer_add_string(json, "{\"edge\":");
-    add_text(json, config->edge.name);
+    buffer_add_json_text(json, config->edge.name);
     buffer_printf(json, ",\"id\":\"%016jx\"", (uintmax_t)node_incarnation(console->sources.node));
     buffer_printf(json, ",\"version\":\"" ROLLCALL_VERSION "\",\"store\":\"%s\"",
         config->presence.store == PRESENCE_REDIS ? "redis" : "memory");

@@ -143,11 +143,6 @@ uint64_t healed_last(const struct healed *healed)
     return healed->changes;
 }
 
-static void add_text(struct buffer *json, const char *text)
-{
-    buffer_add_json_string(json, text, strlen(text));
-}
-
 static void add_words(struct buffer *json, const struct entry *entry)
 {
     struct buffer words = {0};
@@ -170,7 +165,7 @@ static void write_entry(const struct entry *entry, struct buffer *json)
         "{\"id\":%ju,\"time_ms\":%jd,\"until_ms\":%jd,\"kind\":\"%s\",\"count\":%u,\"shard\":",
         (uintmax_t)entry->id, (intmax_t)entry->first_ms, (intmax_t)entry->last_ms, kinds[entry->kind].name,
         entry->count);
-    add_text(json, entry->shard);
+    buffer_add_json_text(json, entry->shard);
     buffer_add_string(json, ",\"partitions\":[");
     bool first = true;
     for (unsigned p = 0; p < HEALED_PARTITIONS; p++) {
@@ -181,7 +176,7 @@ static void write_entry(const struct entry *entry, struct buffer *json)
     }
     buffer_add_string(json, "],\"channel\":");
     if (entry->channel[0])
-        add_text(json, entry->channel);
+        buffer_add_json_text(json, entry->channel);
     else
         buffer_add_string(json, "null");
     buffer_add_string(json, ",\"words\":");

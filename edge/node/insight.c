@@ -253,7 +253,7 @@ const char *insight_kind_name(const char *channel)
 void insight_add_text(struct buffer *json, const char *text)
 {
     if (text)
-        buffer_add_json_string(json, text, strlen(text));
+        buffer_add_json_text(json, text);
     else
         buffer_add_string(json, "null");
 }

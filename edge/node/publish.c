@@ -54,7 +54,7 @@ static void write_channels(struct publish *publish)
         if (!first)
             buffer_add_string(&publish->body, ",");
         first = false;
-        buffer_add_json_string(&publish->body, item->channel, strlen(item->channel));
+        buffer_add_json_text(&publish->body, item->channel);
         buffer_add_string(&publish->body, ":{");
         node_write_attributes(&publish->body, item->info, &item->state, true);
         buffer_add_string(&publish->body, "}");

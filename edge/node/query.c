@@ -3,7 +3,6 @@
 #include "edge/base/container.h"
 
 #include <jansson.h>
-#include <string.h>
 
 /* {"data":…,"ttl":seconds}: the data is taken out of the event as it was sent. */
 static void write_cached(struct buffer *body, const struct store_channel_state *state)
@@ -51,7 +50,7 @@ static void on_listed_channel(
     if (name[0] == '#') /* ours: users, not channels that a back end knows */
         return;
     buffer_add_string(&query->body, query->seen++ ? "," : "");
-    buffer_add_json_string(&query->body, name, strlen(name));
+    buffer_add_json_text(&query->body, name);
     buffer_add_string(&query->body, ":{");
     node_write_attributes(&query->body, query->info, state, true);
     buffer_add_string(&query->body, "}");

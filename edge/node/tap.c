@@ -150,7 +150,7 @@ static void write_event(const struct tapped *event, struct buffer *json)
     buffer_printf(json,
         "{\"number\":%ju,\"time_ms\":%jd,\"kind\":\"%s\",\"channel\":", (uintmax_t)event->number,
         (intmax_t)event->wall_ms, kinds[event->kind]);
-    buffer_add_json_string(json, event->channel, strlen(event->channel));
+    buffer_add_json_text(json, event->channel);
     buffer_add_string(json, ",\"text\":");
     buffer_add_json_string(json, event->text, event->text_bytes);
     buffer_printf(json, ",\"bytes\":%zu,\"cut\":%s}", event->whole_bytes,

@@ -24,7 +24,7 @@ static void begin(struct buffer *buffer, const char *event, const char *channel,
     ADD(buffer, "{\"event\":\"");
     buffer_add_string(buffer, event);
     ADD(buffer, "\",\"channel\":");
-    buffer_add_json_string(buffer, channel, strlen(channel));
+    buffer_add_json_text(buffer, channel);
     ADD(buffer, ",\"data\":");
 }
 
@@ -97,7 +97,7 @@ struct frame *event_error(int code, const char *message)
     struct buffer buffer = {0};
     buffer_reserve(&buffer, SKELETON_BYTES);
     ADD(&buffer, "{\"event\":\"pusher:error\",\"data\":{\"message\":");
-    buffer_add_json_string(&buffer, message, strlen(message));
+    buffer_add_json_text(&buffer, message);
     if (code)
         buffer_printf(&buffer, ",\"code\":%d}}", code);
     else
@@ -143,7 +143,7 @@ struct frame *event_subscription_error(const char *channel, const char *message)
     struct buffer buffer = {0};
     begin(&buffer, "pusher:subscription_error", channel, strlen(message));
     ADD(&buffer, "{\"type\":\"AuthError\",\"error\":");
-    buffer_add_json_string(&buffer, message, strlen(message));
+    buffer_add_json_text(&buffer, message);
     ADD(&buffer, ",\"status\":401}}");
     return finish(&buffer);
 }
@@ -225,7 +225,7 @@ struct frame *event_watchlist(const struct buffer *online, const struct buffer *
 static struct frame *one_watched(const char *id, bool online)
 {
     struct buffer ids = {0}, none = {0};
-    buffer_add_json_string(&ids, id, strlen(id));
+    buffer_add_json_text(&ids, id);
     struct frame *frame = online ? event_watchlist(&ids, &none) : event_watchlist(&none, &ids);
     buffer_deinit(&ids);
     return frame;
@@ -273,7 +273,7 @@ struct frame *event_from_client(const char *channel, const char *name, size_t na
     buffer_add(&buffer, data_json, data_bytes);
     if (user_id) {
         ADD(&buffer, ",\"user_id\":");
-        buffer_add_json_string(&buffer, user_id, strlen(user_id));
+        buffer_add_json_text(&buffer, user_id);
     }
     ADD(&buffer, "}");
     return finish(&buffer);

@@ -1,7 +1,5 @@
 #include "edge/pusher/fallback_lines.h"
 
-#include <string.h>
-
 size_t fallback_units(const char *bytes, size_t length)
 {
     size_t units = 0;
@@ -18,7 +16,7 @@ void fallback_add_open(struct buffer *lines, const char *hostname)
     buffer_add_string(lines, "o");
     if (hostname && hostname[0]) {
         buffer_add_string(lines, "{\"hostname\":");
-        buffer_add_json_string(lines, hostname, strlen(hostname));
+        buffer_add_json_text(lines, hostname);
         buffer_add_string(lines, "}");
     }
     buffer_add_string(lines, "\n");
@@ -50,6 +48,6 @@ void fallback_add_heartbeat(struct buffer *lines)
 void fallback_add_close(struct buffer *lines, int code, const char *reason)
 {
     buffer_printf(lines, "c[%d,", code);
-    buffer_add_json_string(lines, reason ? reason : "", reason ? strlen(reason) : 0);
+    buffer_add_json_text(lines, reason ? reason : "");
     buffer_add_string(lines, "]\n");
 }

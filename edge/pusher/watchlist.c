@@ -68,7 +68,7 @@ static void tell_all(struct connection *connection)
         struct buffer *ids = subscription->online ? &online : &offline;
         if (ids->length > 0)
             buffer_add_string(ids, ",");
-        buffer_add_json_string(ids, watched_id(subscription), strlen(watched_id(subscription)));
+        buffer_add_json_text(ids, watched_id(subscription));
     }
     if (online.length + offline.length > 0) {
         struct frame *frame = event_watchlist(&online, &offline);

@@ -4,7 +4,6 @@
 #include "edge/base/hash.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The configuration names them in the store's order. */
@@ -28,7 +27,7 @@ static const char *const reasons[] = {
 static void add_field(struct buffer *json, const char *name, const char *value)
 {
     buffer_printf(json, ",\"%s\":", name);
-    buffer_add_json_string(json, value, strlen(value));
+    buffer_add_json_text(json, value);
 }
 
 /* The inside of an object. */
@@ -76,7 +75,7 @@ void webhooks_add_payload(struct buffer *payload, const char *event, size_t even
     else
         buffer_add_json_string(payload, data, data_bytes);
     buffer_add_string(payload, ",\"socket_id\":");
-    buffer_add_json_string(payload, socket_id, strlen(socket_id));
+    buffer_add_json_text(payload, socket_id);
     buffer_add_string(payload, "}");
 }
 

@@ -64,12 +64,15 @@ static void test_escapes_json(void **state)
     }
 }
 
-static void test_a_json_string_may_hold_nul(void **state)
+static void test_a_json_string_may_hold_nul_and_a_text_ends_there(void **state)
 {
     (void)state;
     struct buffer buffer = {0};
     buffer_add_json_string(&buffer, "a\0b", 3);
     assert_holds(&buffer, "\"a\\u0000b\"");
+    buffer_deinit(&buffer);
+    buffer_add_json_text(&buffer, "a\"\0b");
+    assert_holds(&buffer, "\"a\\\"\"");
     buffer_deinit(&buffer);
 }
 
@@ -79,7 +82,7 @@ int main(void)
         cmocka_unit_test(test_adds_and_consumes),
         cmocka_unit_test(test_grows_without_losing_bytes),
         cmocka_unit_test(test_escapes_json),
-        cmocka_unit_test(test_a_json_string_may_hold_nul),
+        cmocka_unit_test(test_a_json_string_may_hold_nul_and_a_text_ends_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ static void sign_in(const char *user_data)
     digest_hmac_sha256_hex(fake_app()->secret, strlen(fake_app()->secret), pieces, 2, hex);
     buffer_printf(&message,
         "{\"event\":\"pusher:signin\",\"data\":{\"auth\":\"%s:%s\",\"user_data\":", fake_app()->key, hex);
-    buffer_add_json_string(&message, user_data, strlen(user_data));
+    buffer_add_json_text(&message, user_data);
     buffer_add(&message, "}}", 3);
     wire_receive(message.bytes);
     buffer_deinit(&message);

@@ -30,7 +30,7 @@ static void subscribe_presence(const char *channel, const char *channel_data)
     assert_true(auth_channel_sign(KEY, "7ad3773142a6692b25b8", "1234.1234", channel, channel_data,
         strlen(channel_data), auth, sizeof(auth)));
     buffer_printf(&data, "{\"channel\":\"%s\",\"auth\":\"%s\",\"channel_data\":", channel, auth);
-    buffer_add_json_string(&data, channel_data, strlen(channel_data));
+    buffer_add_json_text(&data, channel_data);
     buffer_add(&data, "}", 2); /* with the NUL */
     subscribe(data.bytes);
     buffer_deinit(&data);
