@@ -6,9 +6,8 @@
 
 static void add_counter(struct buffer *out, const char *name, const char *help, uint64_t value)
 {
-    buffer_printf(out, "# HELP rollcall_presence_%s_total %s\n# TYPE rollcall_presence_%s_total counter\n",
-        name, help, name);
-    buffer_printf(out, "rollcall_presence_%s_total %ju\n", name, (uintmax_t)value);
+    exposition_begin(out, name, "counter", help);
+    buffer_printf(out, "%s %ju\n", name, (uintmax_t)value);
 }
 
 static void add_counters(struct buffer *out, const struct engine_counters *c)
@@ -17,40 +16,50 @@ static void add_counters(struct buffer *out, const struct engine_counters *c)
         const char *name, *help;
         uint64_t value;
     } rows[] = {
-        {"commands", "Commands sent to Redis.", c->commands},
-        {"batches", "Batches of joins and leaves sent.", c->batches},
-        {"heartbeats", "Heartbeats that Redis accepted.", c->heartbeats},
-        {"clock_stalls",
+        {"rollcall_presence_commands_total", "Commands sent to Redis.", c->commands},
+        {"rollcall_presence_batches_total", "Batches of joins and leaves sent.", c->batches},
+        {"rollcall_presence_heartbeats_total", "Heartbeats that Redis accepted.", c->heartbeats},
+        {"rollcall_presence_clock_stalls_total",
             "Heartbeats before which the lease clock stood still for longer than one: Redis heard nobody.",
             c->clock_stalls},
-        {"clock_steps_back", "Heartbeats that found the clock of Redis behind where it was.",
-            c->clock_steps_back},
-        {"gaps", "Answers that showed that writes had been lost.", c->gaps},
-        {"replays", "Answers to batches that Redis had seen already.", c->replays},
-        {"asserts", "Times all facts of a partition were asserted again.", c->asserts},
-        {"hellos", "Times a dataset was asked to prove what it is.", c->hellos},
-        {"new_timelines", "Times a partition was found on a new timeline.", c->new_timelines},
-        {"losses", "Times removals were made to wait because data had been lost.", c->losses},
-        {"reaps", "Owners whose leases had run out, removed by this edge.", c->reaps},
-        {"facts_drained", "Users of such owners that this edge took out of rosters.", c->facts_drained},
-        {"reads", "Rosters read.", c->reads},
-        {"view_resyncs", "Rosters read again because a change had been missed.", c->resyncs},
-        {"scrubs", "Scrubs sent.", c->scrubs},
-        {"scrub_divergences", "Channels in which a scrub found a difference, most often a change on its way.",
+        {"rollcall_presence_clock_steps_back_total",
+            "Heartbeats that found the clock of Redis behind where it was.", c->clock_steps_back},
+        {"rollcall_presence_gaps_total", "Answers that showed that writes had been lost.", c->gaps},
+        {"rollcall_presence_replays_total", "Answers to batches that Redis had seen already.", c->replays},
+        {"rollcall_presence_asserts_total", "Times all facts of a partition were asserted again.",
+            c->asserts},
+        {"rollcall_presence_hellos_total", "Times a dataset was asked to prove what it is.", c->hellos},
+        {"rollcall_presence_new_timelines_total", "Times a partition was found on a new timeline.",
+            c->new_timelines},
+        {"rollcall_presence_losses_total", "Times removals were made to wait because data had been lost.",
+            c->losses},
+        {"rollcall_presence_reaps_total", "Owners whose leases had run out, removed by this edge.", c->reaps},
+        {"rollcall_presence_facts_drained_total", "Users of such owners that this edge took out of rosters.",
+            c->facts_drained},
+        {"rollcall_presence_reads_total", "Rosters read.", c->reads},
+        {"rollcall_presence_view_resyncs_total", "Rosters read again because a change had been missed.",
+            c->resyncs},
+        {"rollcall_presence_scrubs_total", "Scrubs sent.", c->scrubs},
+        {"rollcall_presence_scrub_divergences_total",
+            "Channels in which a scrub found a difference, most often a change on its way.",
             c->scrub_divergences},
-        {"scrub_repairs", "Channels in which a scrub found that Redis lacks what this edge holds.",
-            c->scrub_repairs},
-        {"deltas", "Changes of rosters that came over the bus.", c->deltas},
-        {"published", "Events published through Redis.", c->published},
-        {"published_locally", "Events delivered on this edge only, because Redis was out of reach.",
-            c->published_locally},
-        {"echoes_dropped", "Events that came back after they had been delivered locally.", c->echoes_dropped},
-        {"degraded_answers", "Subscriptions answered from what this edge knew.", c->degraded_answers},
-        {"out_of_memory", "Commands that Redis refused for want of memory (OOM).", c->out_of_memory},
-        {"timeouts", "Commands that Redis did not answer in time.", c->timeouts},
-        {"connection_resets", "Connections to Redis given up.", c->resets},
-        {"bus_resets", "Connections of the bus given up because it was silent.", c->bus_resets},
-        {"full", "Joins refused because a channel was full.", c->full},
+        {"rollcall_presence_scrub_repairs_total",
+            "Channels in which a scrub found that Redis lacks what this edge holds.", c->scrub_repairs},
+        {"rollcall_presence_deltas_total", "Changes of rosters that came over the bus.", c->deltas},
+        {"rollcall_presence_published_total", "Events published through Redis.", c->published},
+        {"rollcall_presence_published_locally_total",
+            "Events delivered on this edge only, because Redis was out of reach.", c->published_locally},
+        {"rollcall_presence_echoes_dropped_total",
+            "Events that came back after they had been delivered locally.", c->echoes_dropped},
+        {"rollcall_presence_degraded_answers_total", "Subscriptions answered from what this edge knew.",
+            c->degraded_answers},
+        {"rollcall_presence_out_of_memory_total", "Commands that Redis refused for want of memory (OOM).",
+            c->out_of_memory},
+        {"rollcall_presence_timeouts_total", "Commands that Redis did not answer in time.", c->timeouts},
+        {"rollcall_presence_connection_resets_total", "Connections to Redis given up.", c->resets},
+        {"rollcall_presence_bus_resets_total", "Connections of the bus given up because it was silent.",
+            c->bus_resets},
+        {"rollcall_presence_full_total", "Joins refused because a channel was full.", c->full},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         add_counter(out, rows[i].name, rows[i].help, rows[i].value);

@@ -1,6 +1,8 @@
 /* What is counted, in Prometheus' text format: for each name one HELP, one TYPE, then a sample an app. */
 #include "edge/webhooks/webhooks_private.h"
 
+#include "edge/base/exposition.h"
+
 static const char *const results[CLIENT_RESULTS] = {
     [CLIENT_STATUS] = "status",
     [CLIENT_TIMED_OUT] = "timed_out",
@@ -9,16 +11,10 @@ static const char *const results[CLIENT_RESULTS] = {
     [CLIENT_ADDRESS_REFUSED] = "address_refused",
 };
 
-static void begin(struct buffer *out, const char *name, const char *type, const char *help)
-{
-    buffer_printf(
-        out, "# HELP rollcall_webhook_%s %s\n# TYPE rollcall_webhook_%s %s\n", name, help, name, type);
-}
-
 static void sample(
     struct buffer *out, const char *name, const struct hooked_app *hooked, const char *label, double value)
 {
-    buffer_printf(out, "rollcall_webhook_%s{app=\"", name);
+    buffer_printf(out, "%s{app=\"", name);
     buffer_add_label(out, hooked->id);
     buffer_printf(out, label ? "\",reason=\"%s\"} %.15g\n" : "\"%s} %.15g\n", label ? label : "", value);
 }
@@ -48,13 +44,13 @@ static void write_waiting(const struct webhooks *webhooks, struct buffer *out)
     static const struct {
         const char *name, *help;
     } gauges[] = {
-        {"queue_events", "Events that an endpoint of the app has not taken yet."},
-        {"queue_bytes", "What they take of memory."},
-        {"queue_age_seconds", "How long the oldest of them has waited."},
+        {"rollcall_webhook_queue_events", "Events that an endpoint of the app has not taken yet."},
+        {"rollcall_webhook_queue_bytes", "What they take of memory."},
+        {"rollcall_webhook_queue_age_seconds", "How long the oldest of them has waited."},
     };
     uint64_t now_ms = webhooks->now_ms();
     for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
-        begin(out, gauges[i].name, "gauge", gauges[i].help);
+        exposition_begin(out, gauges[i].name, "gauge", gauges[i].help);
         for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next) {
             struct waiting waiting = waiting_of(hooked, now_ms);
             const double values[] = {
@@ -66,25 +62,29 @@ static void write_waiting(const struct webhooks *webhooks, struct buffer *out)
 
 static void write_counts(const struct webhooks *webhooks, struct buffer *out)
 {
-    begin(out, "attempts_total", "counter", "Requests to endpoints of the app.");
+    const char *name = "rollcall_webhook_attempts_total";
+    exposition_begin(out, name, "counter", "Requests to endpoints of the app.");
     for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next)
-        sample(out, "attempts_total", hooked, NULL, (double)hooked->counts.attempts);
-    begin(out, "events_total", "counter", "Events that endpoints of the app have taken.");
+        sample(out, name, hooked, NULL, (double)hooked->counts.attempts);
+    name = "rollcall_webhook_events_total";
+    exposition_begin(out, name, "counter", "Events that endpoints of the app have taken.");
     for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next)
-        sample(out, "events_total", hooked, NULL, (double)hooked->counts.delivered);
+        sample(out, name, hooked, NULL, (double)hooked->counts.delivered);
 }
 
 static void write_failures(const struct webhooks *webhooks, struct buffer *out)
 {
-    begin(out, "failures_total", "counter", "Requests that failed, by why.");
+    const char *name = "rollcall_webhook_failures_total";
+    exposition_begin(out, name, "counter", "Requests that failed, by why.");
     for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next)
         for (unsigned result = CLIENT_STATUS; result < CLIENT_RESULTS; result++)
-            sample(out, "failures_total", hooked, results[result], (double)hooked->counts.failures[result]);
-    begin(out, "dead_letters_total", "counter", "Events that were given up, by why.");
+            sample(out, name, hooked, results[result], (double)hooked->counts.failures[result]);
+    name = "rollcall_webhook_dead_letters_total";
+    exposition_begin(out, name, "counter", "Events that were given up, by why.");
     for (const struct hooked_app *hooked = webhooks->apps; hooked; hooked = hooked->hh.next) {
-        sample(out, "dead_letters_total", hooked, "gave_up", (double)hooked->counts.given_up);
-        sample(out, "dead_letters_total", hooked, "queue_full", (double)hooked->counts.overflowed);
-        sample(out, "dead_letters_total", hooked, "removed", (double)hooked->counts.removed);
+        sample(out, name, hooked, "gave_up", (double)hooked->counts.given_up);
+        sample(out, name, hooked, "queue_full", (double)hooked->counts.overflowed);
+        sample(out, name, hooked, "removed", (double)hooked->counts.removed);
     }
 }
 
