@@ -94,6 +94,17 @@ static int bind_tcp(
     return err;
 }
 
+/* Of a socket that was bound, or with an error not: the socket, which listens, or the error, and it is closed. */
+static int listen_on(int fd, int err)
+{
+    if (!err && listen(fd, BACKLOG))
+        err = -errno;
+    if (!err)
+        return fd;
+    close(fd);
+    return err;
+}
+
 static int listen_tcp(const struct config_listen *listen_at, enum door_company company, uint16_t *port)
 {
     struct sockaddr_storage address;
@@ -106,14 +117,10 @@ static int listen_tcp(const struct config_listen *listen_at, enum door_company c
     int err = set_tcp_options(fd, address.ss_family);
     if (!err)
         err = bind_tcp(fd, &address, length, company);
-    if (!err && listen(fd, BACKLOG))
-        err = -errno;
-    if (err) {
-        close(fd);
-        return err;
-    }
-    *port = door_listener_port(fd);
-    return fd;
+    int listening = listen_on(fd, err);
+    if (listening >= 0)
+        *port = door_listener_port(listening);
+    return listening;
 }
 
 /* True if the path is a socket to which nobody listens any more: what a process leaves that was killed. */
@@ -154,15 +161,10 @@ static int listen_unix(const char *path, uint16_t *port)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int err = bind_unix(fd, &address);
-    if (!err && listen(fd, BACKLOG))
-        err = -errno;
-    if (err) {
-        close(fd);
-        return err;
-    }
-    *port = 0;
-    return fd;
+    int listening = listen_on(fd, bind_unix(fd, &address));
+    if (listening >= 0)
+        *port = 0;
+    return listening;
 }
 
 int door_listen(const struct config_listen *listen_at, enum door_company company, uint16_t *port)
