@@ -4,6 +4,7 @@
 #include "edge/base/container.h"
 #include "edge/base/exposition.h"
 #include "edge/base/log.h"
+#include "presence/base/new.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,9 +166,7 @@ static void refuse(struct reload *reload, const struct reading *reading)
 {
     log_problems(reading->problems);
     reload->refused++;
-    reload->problems = strdup(reading->problems);
-    if (!reload->problems)
-        abort();
+    reload->problems = new_text(reading->problems);
     buffer_add(&reload->text, reading->problems, reading->problems_bytes);
     buffer_add_string(&reload->text, "the configuration before stays\n");
     finish(reload, RELOAD_REFUSED);
@@ -179,10 +178,8 @@ static bool prepare(struct reload *reload, struct reading *reading)
     if (reload->host.prepare(reload->host.context, reading->made, problem, sizeof(problem)))
         return true;
     free(reading->problems);
-    int bytes = asprintf(&reading->problems, "%s: %s\n", reload->path, problem);
-    if (bytes < 0)
-        abort();
-    reading->problems_bytes = (size_t)bytes;
+    reading->problems = new_printed("%s: %s\n", reload->path, problem);
+    reading->problems_bytes = strlen(reading->problems);
     return false;
 }
 
@@ -205,9 +202,7 @@ static void take(struct reload *reload, struct reading *reading)
 static void read_file(uv_work_t *work)
 {
     struct reading *reading = CONTAINER_OF(work, struct reading, work);
-    FILE *problems = open_memstream(&reading->problems, &reading->problems_bytes);
-    if (!problems)
-        abort();
+    FILE *problems = must_have(open_memstream(&reading->problems, &reading->problems_bytes));
     config_reload(reading->reload->path, reading->running, &reading->made, &reading->changes, problems);
     fclose(problems);
 }
@@ -236,9 +231,7 @@ static void on_read(uv_work_t *work, int status)
 /* Not on this thread: it has the heartbeats to send, and ten thousand apps take a moment. */
 static void begin(struct reload *reload)
 {
-    struct reading *reading = calloc(1, sizeof(*reading));
-    if (!reading)
-        abort();
+    struct reading *reading = new_zeroed(sizeof(*reading));
     reading->reload = reload;
     reading->running = config_ref(reload->config);
     reload->state = RELOAD_READING;
@@ -319,9 +312,8 @@ void reload_write_metrics(const struct reload *reload, struct buffer *out)
 struct reload *reload_new(
     uv_loop_t *loop, const char *path, const struct config *config, const struct reload_host *host)
 {
-    struct reload *reload = calloc(1, sizeof(*reload));
-    if (!reload || !(reload->path = strdup(path)))
-        abort();
+    struct reload *reload = new_zeroed(sizeof(*reload));
+    reload->path = new_text(path);
     reload->loop = loop;
     reload->config = config_ref(config);
     reload->host = *host;

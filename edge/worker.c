@@ -5,6 +5,7 @@
 #include "edge/base/log.h"
 #include "edge/pusher/fallback.h"
 #include "edge/pusher/websocket.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -80,10 +81,8 @@ static void on_moved(struct mail *mail, void *context)
 static void on_move(void *context, void *home, struct door_socket *socket)
 {
     struct worker *other = home;
-    struct moving_socket *moving = malloc(sizeof(*moving));
+    struct moving_socket *moving = must_have(malloc(sizeof(*moving)));
     (void)context;
-    if (!moving)
-        abort();
     *moving = (struct moving_socket){.mail.run = on_moved, .socket = socket};
     mailbox_post(&other->mailbox, &moving->mail);
 }

@@ -1,5 +1,7 @@
 #include "presence/frame.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,9 +9,7 @@ struct frame *frame_new(size_t text_bytes)
 {
     if (text_bytes > UINT32_MAX - FRAME_ROOM_BYTES)
         abort();
-    struct frame *frame = malloc(sizeof(*frame) + text_bytes + 1);
-    if (!frame)
-        abort();
+    struct frame *frame = must_have(malloc(sizeof(*frame) + text_bytes + 1));
     atomic_init(&frame->references, 1);
     frame->text_bytes = (uint32_t)text_bytes;
     frame->header_bytes = 0;

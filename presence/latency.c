@@ -1,7 +1,8 @@
 #include "presence/latency.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 const uint64_t latency_bounds_us[LATENCY_BOUNDS] = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
     100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
@@ -12,12 +13,7 @@ enum { FIRST_CAPACITY = 64 };
 
 void latency_pile_add(struct latency_pile *pile, uint64_t began_us)
 {
-    if (pile->count == pile->capacity) {
-        pile->capacity = pile->capacity ? pile->capacity * 2 : FIRST_CAPACITY;
-        pile->began_us = realloc(pile->began_us, pile->capacity * sizeof(*pile->began_us));
-        if (!pile->began_us)
-            abort();
-    }
+    pile->began_us = grown(pile->began_us, &pile->capacity, pile->count + 1, sizeof(*pile->began_us));
     pile->began_us[pile->count++] = began_us;
 }
 
@@ -43,9 +39,7 @@ void latency_pile_deinit(struct latency_pile *pile)
 static void grow(struct latency_queue *queue)
 {
     size_t capacity = queue->capacity ? queue->capacity * 2 : FIRST_CAPACITY;
-    uint64_t *began_us = malloc(capacity * sizeof(*began_us));
-    if (!began_us)
-        abort();
+    uint64_t *began_us = new_array(capacity, sizeof(*began_us));
     for (size_t i = 0; i < queue->count; i++)
         began_us[i] = queue->began_us[(queue->first + i) % queue->capacity];
     free(queue->began_us);

@@ -1,5 +1,7 @@
 #include "presence/roster.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +16,7 @@ struct member *roster_add(
     struct roster *roster, const char *id, size_t id_bytes, const char *info, size_t info_bytes)
 {
     /* One allocation: the struct, the id with its NUL, the info with its NUL. */
-    struct member *member = calloc(1, sizeof(*member) + id_bytes + 1 + (info ? info_bytes + 1 : 0));
-    if (!member)
-        abort();
+    struct member *member = new_zeroed(sizeof(*member) + id_bytes + 1 + (info ? info_bytes + 1 : 0));
     member->id = (char *)(member + 1);
     member->id_bytes = (uint32_t)id_bytes;
     memcpy(member->id, id, id_bytes);

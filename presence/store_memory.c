@@ -1,5 +1,6 @@
 #include "presence/store_memory.h"
 
+#include "presence/base/new.h"
 #include "presence/transitions_memory.h"
 
 #include <stdio.h>
@@ -54,9 +55,7 @@ static struct memory_channel *add_channel(struct memory_store *store, const char
     size_t app_bytes = strlen(app_id), name_bytes = strlen(name);
     size_t key_bytes = app_bytes + 1 + name_bytes;
     /* The key "app_id\nname" and behind it the app's id alone; the name is the tail of the key. */
-    struct memory_channel *channel = calloc(1, sizeof(*channel) + key_bytes + 1 + app_bytes + 1);
-    if (!channel)
-        abort();
+    struct memory_channel *channel = new_zeroed(sizeof(*channel) + key_bytes + 1 + app_bytes + 1);
     snprintf(channel->key, key_bytes + 1, "%s\n%s", app_id, name);
     memcpy(channel->key + key_bytes + 1, app_id, app_bytes + 1);
     channel->base.app_id = channel->key + key_bytes + 1;
@@ -350,9 +349,7 @@ static const struct store_operations memory_operations = {
 struct store *store_memory_new(
     const struct store_observer *observer, void *observer_context, uint64_t (*now_ms)(void))
 {
-    struct memory_store *store = calloc(1, sizeof(*store));
-    if (!store)
-        abort();
+    struct memory_store *store = new_zeroed(sizeof(*store));
     store->base = (struct store){
         .operations = &memory_operations,
         .observer = *observer,

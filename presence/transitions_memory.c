@@ -1,5 +1,7 @@
 #include "presence/transitions_memory.h"
 
+#include "presence/base/new.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,10 +88,8 @@ static struct kept *new_kept(const struct store_transition *told)
     size_t app_bytes = strlen(told->app_id), channel_bytes = strlen(told->channel);
     size_t user_bytes = told->user_id ? strlen(told->user_id) : 0;
     size_t key_bytes = app_bytes + 1 + channel_bytes + 1 + 1 + user_bytes;
-    struct kept *kept = calloc(1, sizeof(*kept) + app_bytes + channel_bytes + 2 + bytes_of(told->user_id) +
-                                      told->payload_bytes + key_bytes + 1);
-    if (!kept)
-        abort();
+    struct kept *kept = new_zeroed(sizeof(*kept) + app_bytes + channel_bytes + 2 + bytes_of(told->user_id) +
+                                   told->payload_bytes + key_bytes + 1);
     char *at = kept->bytes;
     kept->told = *told;
     kept->told.id = kept->id;
@@ -182,9 +182,7 @@ static void set_told_count(struct transitions_memory *t, const struct kept *kept
         return;
     }
     if (!told) {
-        told = calloc(1, sizeof(*told) + kept->key_bytes);
-        if (!told)
-            abort();
+        told = new_zeroed(sizeof(*told) + kept->key_bytes);
         memcpy(told->key, kept->key, kept->key_bytes);
         HASH_ADD_KEYPTR(hh, t->counts, told->key, kept->key_bytes, told);
     }
@@ -350,9 +348,8 @@ void transitions_memory_done(struct transitions_memory *t, const char *last_id)
 
 struct transitions_memory *transitions_memory_new(struct store *store, uint64_t (*now_ms)(void))
 {
-    struct transitions_memory *t = calloc(1, sizeof(*t));
-    if (!t || getrandom(&t->incarnation, sizeof(t->incarnation), 0) != sizeof(t->incarnation))
-        abort();
+    struct transitions_memory *t = new_zeroed(sizeof(*t));
+    must(getrandom(&t->incarnation, sizeof(t->incarnation), 0) == sizeof(t->incarnation));
     t->store = store;
     t->now_ms = now_ms;
     TAILQ_INIT(&t->waiting);

@@ -6,6 +6,7 @@
 #include "edge/base/container.h"
 #include "edge/base/log.h"
 #include "edge/door/door.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -75,9 +76,7 @@ static void on_told(struct reload_asker *asker, enum reload_result result, const
 
 static void ask_to_reload(struct admin *admin, struct http_exchange *exchange)
 {
-    struct asked_reload *asked = malloc(sizeof(*asked));
-    if (!asked)
-        abort();
+    struct asked_reload *asked = must_have(malloc(sizeof(*asked)));
     *asked = (struct asked_reload){.asker.told = on_told, .exchange = exchange};
     admin->sources.reload(admin->sources.context, &asked->asker);
 }
@@ -140,27 +139,17 @@ static void on_request(void *context, const struct http_request *request)
     buffer_deinit(&body);
 }
 
-static void *copy(const void *bytes, size_t size)
-{
-    void *copied = malloc(size ? size : 1);
-    if (!copied)
-        abort();
-    return memcpy(copied, bytes, size);
-}
-
 static struct admin *make(const struct config *config, const struct admin_sources *sources)
 {
-    struct admin *admin = calloc(1, sizeof(*admin));
-    if (!admin)
-        abort();
+    struct admin *admin = new_zeroed(sizeof(*admin));
     admin->config = config_ref(config);
     admin->sources = *sources;
-    admin->sources.workers = copy(sources->workers, sources->worker_count * sizeof(*sources->workers));
+    admin->sources.workers = new_copy(sources->workers, sources->worker_count * sizeof(*sources->workers));
     if (sources->turned_ms)
         admin->sources.turned_ms =
-            copy(sources->turned_ms, sources->worker_count * sizeof(*sources->turned_ms));
+            new_copy(sources->turned_ms, sources->worker_count * sizeof(*sources->turned_ms));
     if (sources->apps)
-        admin->sources.apps = copy(sources->apps, sources->worker_count * sizeof(*sources->apps));
+        admin->sources.apps = new_copy(sources->apps, sources->worker_count * sizeof(*sources->apps));
     struct admin_process process;
     admin_process_read(&process);
     admin->start_time_seconds = process.start_time_seconds;

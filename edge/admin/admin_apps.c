@@ -2,6 +2,7 @@
 #include "edge/admin/admin_pages.h"
 
 #include "edge/base/exposition.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +31,7 @@ struct all_sums {
 
 static struct sums *append(struct all_sums *all, const char *app_id)
 {
-    if (all->count == all->capacity) {
-        all->capacity = all->capacity ? all->capacity * 2 : 16;
-        all->list = realloc(all->list, all->capacity * sizeof(*all->list));
-        if (!all->list)
-            abort();
-    }
+    all->list = grown(all->list, &all->capacity, all->count + 1, sizeof(*all->list));
     struct sums *sums = &all->list[all->count++];
     *sums = (struct sums){.app_id = app_id};
     return sums;

@@ -2,6 +2,7 @@
 
 #include "edge/api/api_private.h"
 #include "edge/pusher/events.h"
+#include "presence/base/new.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -183,9 +184,7 @@ static json_t *load_object(const struct check *check, const char *body, size_t b
 
 static struct event_list *list_new(json_t *json, size_t count)
 {
-    struct event_list *list = malloc(sizeof(*list) + count * sizeof(list->items[0]));
-    if (!list)
-        abort();
+    struct event_list *list = must_have(malloc(sizeof(*list) + count * sizeof(list->items[0])));
     *list = (struct event_list){.json = json, .count = count};
     return list;
 }
@@ -230,8 +229,7 @@ static void drop_repeated(struct event_list *list)
         const char *channel = list->items[i].channel;
         if (json_object_get(seen, channel))
             continue;
-        if (json_object_set_new_nocheck(seen, channel, json_true()) < 0)
-            abort();
+        must(json_object_set_new_nocheck(seen, channel, json_true()) == 0);
         list->items[kept++] = list->items[i];
     }
     list->count = kept;

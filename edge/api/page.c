@@ -6,6 +6,7 @@
 #include "auth/digest.h"
 #include "auth/request_auth.h"
 #include "edge/pusher/events.h"
+#include "presence/base/new.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -69,10 +70,8 @@ static void list_fields(struct fields *fields, struct field list[FIELD_COUNT])
 /* Returns the name of a field that does not fit or is malformed, or NULL. */
 static const char *read_form(struct http_text form, const struct field list[FIELD_COUNT])
 {
-    char *spaced = malloc(form.length + 1);
+    char *spaced = must_have(malloc(form.length + 1));
     const char *bad = NULL;
-    if (!spaced)
-        abort();
     for (size_t i = 0; i < form.length; i++)
         spaced[i] = form.bytes[i] == '+' ? ' ' : form.bytes[i];
     for (size_t i = 0; i < FIELD_COUNT && !bad; i++) {
@@ -146,10 +145,8 @@ static void answer_signed(struct http_exchange *exchange, const char *auth, cons
 {
     json_t *answer = channel_data ? json_pack("{s:s, s:s}", "auth", auth, "channel_data", channel_data)
                                   : json_pack("{s:s}", "auth", auth);
-    char *text = json_dumps(answer, JSON_COMPACT);
+    char *text = must_have(json_dumps(answer, JSON_COMPACT));
     json_decref(answer);
-    if (!text)
-        abort();
     http_answer(exchange, &(struct http_answer){.status = 200,
                               .headers = ANY_ORIGIN "Cache-Control: no-store\r\n",
                               .body = text,

@@ -2,9 +2,7 @@
 
 #include "edge/api/event_list.h"
 #include "edge/pusher/events.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "presence/base/new.h"
 
 typedef struct event_list *parse_function(
     const struct config_limits *limits, const char *body, size_t body_bytes, struct event_refusal *refusal);
@@ -23,9 +21,7 @@ static void on_answered(struct publish *publish)
 
 static void fill_item(struct publish_item *item, const struct event_item *event)
 {
-    item->channel = strdup(event->channel);
-    if (!item->channel)
-        abort();
+    item->channel = new_text(event->channel);
     item->frame =
         event_published(event->channel, event->name, event->name_bytes, event->data, event->data_bytes);
     item->info = event->info;

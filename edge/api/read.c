@@ -2,9 +2,9 @@
 
 #include "auth/percent.h"
 #include "auth/request_auth.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* Longer than any list of attributes without repetitions. */
 enum { INFO_BYTES = 256 };
@@ -52,19 +52,11 @@ static bool is_visible(const char *text)
     return true;
 }
 
-static char *new_text(size_t length)
-{
-    char *text = malloc(length + 1);
-    if (!text)
-        abort();
-    return text;
-}
-
 /* The query's `filter_by_prefix`, "" where there is none; the caller frees it. NULL if it was refused. */
 static char *read_prefix(const struct api_call *call)
 {
     struct http_text query = call->request->query;
-    char *prefix = new_text(query.length);
+    char *prefix = must_have(malloc(query.length + 1));
     int length = request_query_get(query.bytes, query.length, "filter_by_prefix", prefix, query.length + 1);
     if (length == -1)
         prefix[0] = '\0';
@@ -91,7 +83,7 @@ static void refuse_channel(const struct api_call *call)
 static char *read_channel(const struct api_call *call)
 {
     struct http_text segment = call->variables[1];
-    char *name = new_text(segment.length);
+    char *name = must_have(malloc(segment.length + 1));
     ptrdiff_t length = percent_decode(segment.bytes, segment.length, name);
     if (length >= 0 && channel_name_valid(name, (size_t)length, call->app->limits.channel_name_chars)) {
         name[length] = '\0';

@@ -2,6 +2,7 @@
 
 #include "auth/percent.h"
 #include "edge/pusher/websocket_frame.h"
+#include "presence/base/new.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -37,9 +38,7 @@ static bool check_id(const struct api_call *call, const char *id, ptrdiff_t byte
 static char *read_user(const struct api_call *call, struct http_text id)
 {
     const size_t prefix = strlen(CHANNEL_USER_PREFIX);
-    char *channel = malloc(prefix + id.length + 1);
-    if (!channel)
-        abort();
+    char *channel = must_have(malloc(prefix + id.length + 1));
     memcpy(channel, CHANNEL_USER_PREFIX, prefix);
     ptrdiff_t bytes = percent_decode(id.bytes, id.length, channel + prefix);
     if (check_id(call, channel + prefix, bytes)) {

@@ -1,5 +1,7 @@
 #include "edge/base/app_metrics.h"
 
+#include "presence/base/new.h"
+
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +20,8 @@ static int compare(const void *a, const void *b)
 static struct keyed *make_keyed(struct app_metrics_table *table, const char *app_id)
 {
     size_t bytes = strlen(app_id) + 1;
-    struct keyed *keyed = malloc(sizeof(*keyed));
-    struct app_metrics *metrics = calloc(1, sizeof(*metrics) + bytes);
-    if (!keyed || !metrics)
-        abort();
+    struct keyed *keyed = must_have(malloc(sizeof(*keyed)));
+    struct app_metrics *metrics = new_zeroed(sizeof(*metrics) + bytes);
     metrics->app_id = memcpy(metrics + 1, app_id, bytes);
     *keyed = (struct keyed){.app_id = metrics->app_id, .metrics = metrics};
     metrics->next = atomic_load_explicit(&table->first, memory_order_relaxed);
@@ -34,9 +34,7 @@ struct app_metrics *app_metrics_of(struct app_metrics_table *table, const char *
     struct keyed wanted = {.app_id = app_id};
     struct keyed **found = tfind(&wanted, &table->by_id, compare);
     if (!found)
-        found = tsearch(make_keyed(table, app_id), &table->by_id, compare);
-    if (!found)
-        abort();
+        found = must_have(tsearch(make_keyed(table, app_id), &table->by_id, compare));
     return (*found)->metrics;
 }
 

@@ -1,9 +1,13 @@
 #include "edge/base/buffer.h"
 
+#include "presence/base/new.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { FIRST_BYTES = 256 };
 
 void buffer_deinit(struct buffer *buffer)
 {
@@ -16,13 +20,7 @@ void buffer_reserve(struct buffer *buffer, size_t more_bytes)
     size_t wanted = buffer->length + more_bytes;
     if (wanted <= buffer->capacity)
         return;
-    size_t capacity = buffer->capacity ? buffer->capacity : 256;
-    while (capacity < wanted)
-        capacity *= 2;
-    buffer->bytes = realloc(buffer->bytes, capacity);
-    if (!buffer->bytes)
-        abort();
-    buffer->capacity = capacity;
+    buffer->bytes = grown(buffer->bytes, &buffer->capacity, wanted > FIRST_BYTES ? wanted : FIRST_BYTES, 1);
 }
 
 void buffer_add(struct buffer *buffer, const void *bytes, size_t length)
@@ -47,8 +45,7 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    if (length < 0)
-        abort();
+    must(length >= 0);
     /* vsnprintf wants room for its NUL, which is not counted afterwards. */
     buffer_reserve(buffer, (size_t)length + 1);
     vsnprintf(buffer->bytes + buffer->length, (size_t)length + 1, format, again);

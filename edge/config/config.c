@@ -3,6 +3,7 @@
 #include "edge/config/config_table.h"
 
 #include "edge/base/buffer.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +26,7 @@ unsigned config_count(void)
 
 struct config *config_new(void)
 {
-    struct config *config = calloc(1, sizeof(*config));
-    if (!config)
-        abort();
+    struct config *config = new_zeroed(sizeof(*config));
     atomic_init(&config->references, 1);
     atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed);
     return config;
@@ -136,9 +135,7 @@ static void take_over(struct config_reading *reading, struct config *config, con
 static int parse(const char *text, size_t length, const char *name, const struct config *running,
     struct config **config, struct config_changes *changes, FILE *errors)
 {
-    struct config_reading *reading = calloc(1, sizeof(*reading));
-    if (!reading)
-        abort();
+    struct config_reading *reading = new_zeroed(sizeof(*reading));
     json_t *root = config_file_parse(reading, config_file_add(reading, name, text, length));
     struct config *made = NULL;
     if (json_is_object(root))

@@ -3,6 +3,7 @@
 #include "edge/config/config_table_parts.h"
 
 #include "edge/base/buffer.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,9 +80,7 @@ static void copy_value(const struct config_key *key, void *to, const void *from)
 
 static void copy_list(const struct config_key *key, void *to, struct list from)
 {
-    char *items = from.count ? calloc(from.count, key->item_bytes) : NULL;
-    if (from.count && !items)
-        abort();
+    char *items = from.count ? new_array(from.count, key->item_bytes) : NULL;
     *(char **)((char *)to + key->offset) = items;
     *(size_t *)(void *)((char *)to + key->count_offset) = from.count;
     for (size_t i = 0; i < from.count * key->item_bytes; i += key->item_bytes) {
@@ -105,9 +104,7 @@ static void copy_value(const struct config_key *key, void *to, const void *from)
         break;
     case CONFIG_TEXT:
     case CONFIG_SECRET:
-        *text = strdup(*(char *const *)field(key, from));
-        if (!*text)
-            abort();
+        *text = new_text(*(char *const *)field(key, from));
         break;
     case CONFIG_OBJECT:
         for (const struct config_key *inner = key->keys; inner->name; inner++)
@@ -138,9 +135,8 @@ static void note(struct notes *notes, const char *word)
 {
     if (notes->paths->count++ >= CONFIG_CHANGES_MAX)
         return;
-    char **text = &notes->paths->texts[notes->paths->count - 1];
-    if (asprintf(text, "%.*s%s", (int)notes->path.length, notes->path.bytes, word) < 0)
-        abort();
+    notes->paths->texts[notes->paths->count - 1] =
+        new_printed("%.*s%s", (int)notes->path.length, notes->path.bytes, word);
 }
 
 /* Returns the length to go back to. */

@@ -2,19 +2,13 @@
 #include "edge/config/config.h"
 #include "edge/config/config_table.h"
 
+#include "presence/base/new.h"
+
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-static char *copy(const char *text)
-{
-    char *copied = strdup(text);
-    if (!copied)
-        abort();
-    return copied;
-}
 
 /* JSON may write any byte as six (\u00e9), and some encoders do; the rest of a message, names and a
  * signature, fits the second number. */
@@ -121,7 +115,7 @@ static void take_host_name(char **name)
         strcpy(host, "edge");
     host[sizeof(host) - 1] = '\0';
     free(*name);
-    *name = copy(host);
+    *name = new_text(host);
 }
 
 /* `key` and `secret` are the first pair of an app, or else the first pair is `key` and `secret`. True for the
@@ -130,17 +124,15 @@ static bool complete_pairs(struct app *app)
 {
     bool short_form = app->key[0] || app->secret[0];
     if (short_form) {
-        app->keys = realloc(app->keys, (app->key_count + 1) * sizeof(app->keys[0]));
-        if (!app->keys)
-            abort();
+        app->keys = resized(app->keys, app->key_count + 1, sizeof(app->keys[0]));
         memmove(app->keys + 1, app->keys, app->key_count * sizeof(app->keys[0]));
-        app->keys[0] = (struct app_key){.key = copy(app->key), .secret = copy(app->secret)};
+        app->keys[0] = (struct app_key){.key = new_text(app->key), .secret = new_text(app->secret)};
         app->key_count++;
     } else if (app->key_count > 0) {
         free(app->key);
         free(app->secret);
-        app->key = copy(app->keys[0].key);
-        app->secret = copy(app->keys[0].secret);
+        app->key = new_text(app->keys[0].key);
+        app->secret = new_text(app->keys[0].secret);
     }
     return short_form;
 }
@@ -172,9 +164,7 @@ void config_complete(struct config_reading *reading, struct config *config)
         reading->app_places[i].short_form = complete_pairs(app);
         config_complete_webhooks(app);
         app->config = config;
-        app->counters = calloc(1, sizeof(*app->counters));
-        if (!app->counters)
-            abort();
+        app->counters = new_zeroed(sizeof(*app->counters));
         atomic_init(&app->counters->references, 1);
     }
 }

@@ -2,6 +2,7 @@
 #include "edge/config/config_table.h"
 
 #include "edge/base/buffer.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,10 +44,7 @@ char *config_file_resolve(const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
     int folder = path[0] == '/' || !slash ? 0 : (int)(slash - file) + 1;
-    char *resolved;
-    if (asprintf(&resolved, "%.*s%s", folder, file, path) < 0)
-        abort();
-    return resolved;
+    return new_printed("%.*s%s", folder, file, path);
 }
 
 /* Lines whose first characters after white space are // become blank; the others keep their numbers. */
@@ -68,16 +66,10 @@ static void blank_comments(char *text, size_t length)
 size_t config_file_add(struct config_reading *reading, const char *name, const char *text, size_t length)
 {
     size_t added = reading->file_count++;
-    reading->files = realloc(reading->files, reading->file_count * sizeof(reading->files[0]));
-    char *blanked = malloc(length + 1);
-    char *kept_name = strdup(name);
-    if (!reading->files || !blanked || !kept_name)
-        abort();
-    if (length > 0)
-        memcpy(blanked, text, length);
-    blanked[length] = '\0';
+    reading->files = resized(reading->files, reading->file_count, sizeof(reading->files[0]));
+    char *blanked = new_copy(text, length);
     blank_comments(blanked, length);
-    reading->files[added] = (struct config_file){.name = kept_name, .text = blanked, .length = length};
+    reading->files[added] = (struct config_file){.name = new_text(name), .text = blanked, .length = length};
     return added;
 }
 

@@ -3,6 +3,7 @@
 #include "edge/config/config_table.h"
 
 #include "edge/base/buffer.h"
+#include "presence/base/new.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,13 +21,6 @@ struct inclusion {
     size_t bytes;                  /* of all files so far */
 };
 
-static void *must(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
-
 /* Makes room for `more` apps. False after a complaint: they are too many. */
 static bool reserve(struct inclusion *inclusion, size_t more)
 {
@@ -39,9 +33,9 @@ static bool reserve(struct inclusion *inclusion, size_t more)
     }
     if (more == 0)
         return true;
-    config->apps = must(realloc(config->apps, count * sizeof(config->apps[0])));
+    config->apps = resized(config->apps, count, sizeof(config->apps[0]));
     struct config_app_place **places = &inclusion->reading->app_places;
-    *places = must(realloc(*places, count * sizeof(**places)));
+    *places = resized(*places, count, sizeof(**places));
     return true;
 }
 
@@ -89,9 +83,7 @@ static void include_file(struct inclusion *inclusion, const char *folder, const 
 {
     struct config_reading *reading = inclusion->reading;
     struct buffer text = {0};
-    char *path;
-    if (asprintf(&path, "%s/%s", folder, name) < 0)
-        abort();
+    char *path = new_printed("%s/%s", folder, name);
     int result = read_file(path, &text);
     inclusion->bytes += text.length;
     if (result == 0 && inclusion->bytes > CONFIG_FILE_BYTES_MAX)
@@ -155,7 +147,7 @@ void config_include(struct config_reading *reading, struct config *config)
         .config = config,
         .apps = config_table_find(config_table, "apps"),
     };
-    reading->app_places = must(calloc(config->app_count + 1, sizeof(reading->app_places[0])));
+    reading->app_places = new_array(config->app_count + 1, sizeof(reading->app_places[0]));
     for (size_t i = 0; i < config->app_count; i++)
         reading->app_places[i].index = i;
     if (!config->include[0])

@@ -2,6 +2,8 @@
 #include "edge/config/config.h"
 #include "edge/config/config_table.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,9 +36,7 @@ struct config_index *config_index_new(const struct config *config)
     size_t count = config->app_count;
     for (size_t i = 0; i < config->app_count; i++)
         count += config->apps[i].key_count;
-    struct config_index *index = calloc(1, sizeof(*index) + count * sizeof(index->names[0]));
-    if (!index)
-        abort();
+    struct config_index *index = new_zeroed(sizeof(*index) + count * sizeof(index->names[0]));
     struct config_name *name = index->names;
     for (size_t i = 0; i < config->app_count; i++) {
         const struct app *app = &config->apps[i];

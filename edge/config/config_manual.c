@@ -2,6 +2,8 @@
 #include "edge/config/config.h"
 #include "edge/config/config_table.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 
 static const char head[] = ".TH ROLLCALL.JSON 5 \"\" \"rollcall " ROLLCALL_VERSION "\" \"Rollcall\"\n"
@@ -62,12 +64,9 @@ static void print_kind(FILE *out, const struct config_key *key)
 {
     char *words = NULL;
     size_t length;
-    FILE *stream = open_memstream(&words, &length);
-    if (!stream)
-        abort();
+    FILE *stream = must_have(open_memstream(&words, &length));
     config_explain_kind(stream, key);
-    if (fclose(stream) != 0)
-        abort();
+    must(fclose(stream) == 0);
     print_text(out, words);
     free(words);
 }

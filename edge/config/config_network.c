@@ -2,8 +2,9 @@
 #include "edge/config/config.h"
 #include "edge/config/config_table.h"
 
+#include "presence/base/new.h"
+
 #include <arpa/inet.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* "0" to "128", or -1. */
@@ -80,9 +81,7 @@ const char *config_check_network(const char *value)
 void config_complete_networks(struct config *config)
 {
     size_t count = config->edge.trusted_proxy_count;
-    config->edge.trusted_networks = calloc(count ? count : 1, sizeof(*config->edge.trusted_networks));
-    if (!config->edge.trusted_networks)
-        abort();
+    config->edge.trusted_networks = new_array(count ? count : 1, sizeof(*config->edge.trusted_networks));
     for (size_t i = 0; i < count; i++)
         config_network_read(config->edge.trusted_proxies[i], &config->edge.trusted_networks[i]);
 }

@@ -3,6 +3,7 @@
 #include "edge/config/config_table.h"
 
 #include "edge/base/buffer.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,10 +14,7 @@
 static json_t *pick(json_t *root)
 {
     json_t *admin = json_object_get(json_object_get(root, "edge"), "admin");
-    json_t *picked = json_pack("{s:{s:O*}}", "edge", "admin", json_is_object(admin) ? admin : NULL);
-    if (!picked)
-        abort();
-    return picked;
+    return must_have(json_pack("{s:{s:O*}}", "edge", "admin", json_is_object(admin) ? admin : NULL));
 }
 
 /* False after a complaint: it is no JSON. */
@@ -57,10 +55,8 @@ int config_peek(const char *path, struct config **config, FILE *errors)
     if (result < 0) {
         fprintf(errors, "%s: cannot be read: %s\n", path, strerror(-result));
     } else {
-        struct config_reading *reading = calloc(1, sizeof(*reading));
+        struct config_reading *reading = new_zeroed(sizeof(*reading));
         struct config *made = config_new();
-        if (!reading)
-            abort();
         config_file_add(reading, path ? path : "", text.bytes, text.length);
         if (read_admin(reading, made)) {
             *config = made;

@@ -2,6 +2,7 @@
 #include "edge/config/config_table.h"
 
 #include "edge/base/buffer.h"
+#include "presence/base/new.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -29,9 +30,7 @@ static void keep(struct config_reading *reading, size_t file, unsigned line, str
 
 static void add_words(struct buffer *words, const char *format, va_list arguments)
 {
-    char *said;
-    if (vasprintf(&said, format, arguments) < 0)
-        abort();
+    char *said = new_vprinted(format, arguments);
     buffer_add_string(words, said);
     free(said);
 }

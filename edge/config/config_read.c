@@ -2,6 +2,7 @@
 #include "edge/config/config_table.h"
 
 #include "edge/base/buffer.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,7 @@ static void store_number(const struct config_key *key, void *base, uint64_t numb
 
 static void store_text(const struct config_key *key, void *base, const char *text)
 {
-    char *copy = strdup(text ? text : "");
-    if (!copy)
-        abort();
-    *(char **)field(key, base) = copy;
+    *(char **)field(key, base) = new_text(text ? text : "");
 }
 
 static int choice_find(const struct config_key *key, const char *name)
@@ -201,9 +199,7 @@ static void read_list(struct config_reading *reading, const struct config_key *k
         }
         return;
     }
-    char *items = count ? calloc(count, key->item_bytes) : NULL;
-    if (count && !items)
-        abort();
+    char *items = count ? new_array(count, key->item_bytes) : NULL;
     *(void **)field(key, base) = items;
     *(size_t *)((char *)base + key->count_offset) = count;
     for (size_t i = 0; i < count; i++) {

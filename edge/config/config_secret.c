@@ -2,6 +2,8 @@
  * message. */
 #include "edge/config/config_table.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +18,7 @@ static char *take(struct config_reading *reading, const struct config_key *key,
             (uintmax_t)key->min, (uintmax_t)key->max, source, length);
         return NULL;
     }
-    char *copy = strndup(secret, length);
-    if (!copy)
-        abort();
+    char *copy = new_copy(secret, length);
     const char *wrong = key->check ? key->check(copy) : NULL;
     if (!wrong)
         return copy;

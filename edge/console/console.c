@@ -3,6 +3,7 @@
 #include "auth/request_auth.h"
 #include "edge/admin/admin_token.h"
 #include "edge/base/clock.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -59,24 +60,14 @@ bool console_request(void *context, const struct http_request *request)
     return other != NULL;
 }
 
-static void *copy(const void *bytes, size_t size)
-{
-    void *copied = malloc(size ? size : 1);
-    if (!copied)
-        abort();
-    return memcpy(copied, bytes, size);
-}
-
 struct console *console_new(const struct console_sources *sources)
 {
-    struct console *console = calloc(1, sizeof(*console));
-    if (!console)
-        abort();
+    struct console *console = new_zeroed(sizeof(*console));
     console->sources = *sources;
     config_ref(sources->config);
-    console->sources.workers = copy(sources->workers, sources->worker_count * sizeof(*sources->workers));
+    console->sources.workers = new_copy(sources->workers, sources->worker_count * sizeof(*sources->workers));
     console->sources.turned_ms =
-        copy(sources->turned_ms, sources->worker_count * sizeof(*sources->turned_ms));
+        new_copy(sources->turned_ms, sources->worker_count * sizeof(*sources->turned_ms));
     console->started_ms = clock_wall_ms();
     LIST_INIT(&console->waiters);
     console->peers = peers_new(sources->loop);

@@ -8,6 +8,7 @@
 #include "edge/base/container.h"
 #include "edge/base/log.h"
 #include "edge/pusher/events.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,9 +82,7 @@ static void wait(
     struct console *console, const struct http_request *request, const char *app_id, uint64_t after)
 {
     size_t bytes = strlen(app_id) + 1;
-    struct event_waiter *waiter = calloc(1, sizeof(*waiter) + bytes);
-    if (!waiter)
-        abort();
+    struct event_waiter *waiter = new_zeroed(sizeof(*waiter) + bytes);
     waiter->console = console;
     waiter->exchange = request->exchange;
     waiter->after = after;
@@ -145,9 +144,7 @@ static void on_published(struct publish *publish)
 
 static void fill(struct publish_item *item, const struct event_item *event)
 {
-    item->channel = strdup(event->channel);
-    if (!item->channel)
-        abort();
+    item->channel = new_text(event->channel);
     item->frame =
         event_published(event->channel, event->name, event->name_bytes, event->data, event->data_bytes);
     item->exclude = event->exclude;

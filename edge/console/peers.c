@@ -5,6 +5,7 @@
 #include "edge/admin/admin_token.h"
 #include "edge/base/container.h"
 #include "edge/webhooks/client.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +34,7 @@ struct peers {
 
 struct peers *peers_new(uv_loop_t *loop)
 {
-    struct peers *peers = calloc(1, sizeof(*peers));
-    if (!peers)
-        abort();
+    struct peers *peers = new_zeroed(sizeof(*peers));
     peers->loop = loop;
     LIST_INIT(&peers->list);
     return peers;
@@ -88,9 +87,7 @@ static struct curl_slist *say_token(const char *token)
     struct buffer line = {0};
     buffer_printf(&line, "Authorization: Bearer %s", token);
     buffer_add(&line, "", 1);
-    struct curl_slist *headers = curl_slist_append(NULL, line.bytes);
-    if (!headers)
-        abort();
+    struct curl_slist *headers = must_have(curl_slist_append(NULL, line.bytes));
     explicit_bzero(line.bytes, line.length);
     buffer_deinit(&line);
     return headers;
@@ -99,9 +96,8 @@ static struct curl_slist *say_token(const char *token)
 static void ask(struct peers *peers, const struct config *config, const struct http_request *request,
     size_t number, struct http_text rest)
 {
-    struct asked *asked = calloc(1, sizeof(*asked));
-    if (!asked || !(asked->where = strdup(config->edge.admin.peers[number])))
-        abort();
+    struct asked *asked = new_zeroed(sizeof(*asked));
+    asked->where = new_text(config->edge.admin.peers[number]);
     asked->peers = peers;
     asked->exchange = request->exchange;
     asked->headers = say_token(config->edge.admin.token);

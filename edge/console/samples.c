@@ -2,6 +2,7 @@
 
 #include "edge/base/clock.h"
 #include "edge/base/container.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 
@@ -69,9 +70,7 @@ static void on_due(struct wheel_timer *timer, uint64_t now_ms)
 struct samples *samples_new(
     struct wheel *wheel, struct metrics *const *workers, size_t worker_count, struct metrics *node)
 {
-    struct samples *samples = calloc(1, sizeof(*samples));
-    if (!samples)
-        abort();
+    struct samples *samples = new_zeroed(sizeof(*samples));
     samples->wheel = wheel;
     samples->workers = workers;
     samples->worker_count = worker_count;

@@ -6,6 +6,8 @@
 #include "edge/door/http_connection.h"
 #include "edge/door/pace.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -235,9 +237,7 @@ void door_reload(struct door *door, const struct config *config)
 
 int door_add_listener(struct door *door, int fd, const struct config_listen *listen_at)
 {
-    struct door_listener *listener = calloc(1, sizeof(*listener));
-    if (!listener)
-        abort();
+    struct door_listener *listener = new_zeroed(sizeof(*listener));
     int err = uv_poll_init_socket(door->loop, &listener->poll, fd);
     if (err) {
         free(listener);

@@ -2,6 +2,8 @@
 #include "edge/config/config.h"
 #include "edge/door/door.h"
 
+#include "presence/base/new.h"
+
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -82,9 +84,7 @@ static struct door_seat *find(const unsigned char key[9], uint64_t now_ms)
         seat = next;
     }
     if (!found) {
-        found = calloc(1, sizeof(*found));
-        if (!found)
-            abort();
+        found = new_zeroed(sizeof(*found));
         memcpy(found->key, key, sizeof(found->key));
         LIST_INSERT_HEAD(list, found, entry);
     }

@@ -3,14 +3,14 @@
 #include "edge/door/door_internal.h"
 #include "edge/door/http_connection.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 
 struct door *door_new(uv_loop_t *loop, struct wheel *wheel, const struct config *config,
     struct metrics *metrics, const struct door_handlers *handlers, void *context)
 {
-    struct door *door = malloc(sizeof(*door));
-    if (!door)
-        abort();
+    struct door *door = must_have(malloc(sizeof(*door)));
     *door = (struct door){
         .loop = loop,
         .wheel = wheel,

@@ -2,6 +2,8 @@
 #include "edge/base/container.h"
 #include "edge/door/http_connection.h"
 
+#include "presence/base/new.h"
+
 #include <http_parser.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -220,14 +222,11 @@ static void add_error(struct buffer *body, const char *text, size_t length)
 void http_answer_error(
     struct http_exchange *exchange, int status, const char *headers, const char *format, ...)
 {
-    char *words;
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&words, format, arguments);
+    char *words = new_vprinted(format, arguments);
     va_end(arguments);
-    if (length < 0)
-        abort();
-    struct buffer text = {.bytes = words, .length = (size_t)length}, body = {0};
+    struct buffer text = {.bytes = words, .length = strlen(words)}, body = {0};
     make_utf8(&text);
     add_error(&body, text.bytes, text.length);
     http_answer(

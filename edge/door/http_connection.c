@@ -2,9 +2,10 @@
 #include "edge/base/container.h"
 #include "edge/base/log.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -447,9 +448,7 @@ void http_connection_answered(struct http_connection *c)
 static struct http_connection *connection_new(
     struct door *door, int fd, const struct address *peer, struct door_seat *seat)
 {
-    struct http_connection *c = calloc(1, sizeof(*c));
-    if (!c)
-        abort();
+    struct http_connection *c = new_zeroed(sizeof(*c));
     c->door = door;
     c->fd = fd;
     c->peer = *peer;

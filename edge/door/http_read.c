@@ -4,7 +4,8 @@
 #include "edge/door/http_connection.h"
 #include "edge/door/proxy_protocol.h"
 
-#include <stdlib.h>
+#include "presence/base/new.h"
+
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -107,9 +108,7 @@ static void add_text(struct buffer *buffer, struct http_text text)
 static void move(struct http_connection *c, void *home, const struct arrival *arrival)
 {
     struct door *door = c->door;
-    struct door_socket *socket = calloc(1, sizeof(*socket));
-    if (!socket)
-        abort();
+    struct door_socket *socket = new_zeroed(sizeof(*socket));
     *socket = (struct door_socket){.fd = c->fd, .tls = c->tls, .peer = c->peer, .seat = c->seat};
     add_text(&socket->head, arrival->head_text);
     add_text(&socket->body, (struct http_text){arrival->request->body, arrival->request->body_bytes});

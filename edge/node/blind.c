@@ -3,6 +3,7 @@
 #include "edge/node/node_private.h"
 
 #include "edge/base/container.h"
+#include "presence/base/new.h"
 #include "presence/engine/engine.h"
 
 #include <stdio.h>
@@ -33,13 +34,11 @@ struct blind_words {
 static struct blind_words *make_words(struct node *node, const char *name)
 {
     size_t bytes = strlen(name) + 1;
-    struct blind_words *made = malloc(sizeof(*made) + bytes);
-    if (!made ||
-        asprintf(&made->words,
-            "shard %s has accepted no heartbeat for longer than presence.lease_ms: its rosters stand "
-            "still, its events stay on this edge",
-            name) < 0)
-        abort();
+    struct blind_words *made = must_have(malloc(sizeof(*made) + bytes));
+    made->words =
+        new_printed("shard %s has accepted no heartbeat for longer than presence.lease_ms: its rosters stand "
+                    "still, its events stay on this edge",
+            name);
     memcpy(made->name, name, bytes);
     made->next = node->blind.words;
     node->blind.words = made;

@@ -1,6 +1,7 @@
 #include "edge/node/channel.h"
 
 #include "edge/node/node.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,7 @@ struct channel *channel_new(const char *name, unsigned workers)
     size_t locals_bytes = workers * sizeof(struct channel_local);
     size_t counts_bytes = workers * sizeof(uint32_t);
     size_t name_bytes = strlen(name) + 1;
-    struct channel *channel = calloc(1, sizeof(*channel) + locals_bytes + counts_bytes + name_bytes);
-    if (!channel)
-        abort();
+    struct channel *channel = new_zeroed(sizeof(*channel) + locals_bytes + counts_bytes + name_bytes);
     atomic_init(&channel->references, 1);
     channel->on_worker = (uint32_t *)&channel->local[workers];
     channel->name = memcpy((char *)channel->on_worker + counts_bytes, name, name_bytes);
@@ -43,9 +42,7 @@ void channel_attach(struct channel *channel, unsigned worker, struct subscriptio
     struct channel_local *local = &channel->local[worker];
     if (local->count == local->capacity) {
         local->capacity = local->capacity ? local->capacity * 2 : 4;
-        local->subscribers = realloc(local->subscribers, local->capacity * sizeof(*local->subscribers));
-        if (!local->subscribers)
-            abort();
+        local->subscribers = resized(local->subscribers, local->capacity, sizeof(*local->subscribers));
     }
     subscription->index = local->count;
     local->subscribers[local->count++] = subscription;

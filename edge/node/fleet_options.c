@@ -1,6 +1,6 @@
 #include "edge/node/fleet_options.h"
 
-#include <stdlib.h>
+#include "presence/base/new.h"
 
 static const char *text_or_null(const char *text)
 {
@@ -9,9 +9,7 @@ static const char *text_or_null(const char *text)
 
 static struct store_redis_shard *shards_of(const struct config *config)
 {
-    struct store_redis_shard *shards = calloc(config->redis.shard_count, sizeof(*shards));
-    if (!shards)
-        abort();
+    struct store_redis_shard *shards = new_array(config->redis.shard_count, sizeof(*shards));
     for (size_t i = 0; i < config->redis.shard_count; i++) {
         const struct config_shard *shard = &config->redis.shards[i];
         shards[i] = (struct store_redis_shard){

@@ -1,5 +1,7 @@
 #include "edge/node/healed.h"
 
+#include "presence/base/new.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,10 +62,7 @@ enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 struct healed *healed_new(void)
 {
-    struct healed *healed = calloc(1, sizeof(*healed));
-    if (!healed)
-        abort();
-    return healed;
+    return new_zeroed(sizeof(struct healed));
 }
 
 void healed_free(struct healed *healed)

@@ -4,9 +4,9 @@
 #include "edge/base/container.h"
 #include "edge/node/healed.h"
 #include "edge/node/tap.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { NEWS_MS = 100, SWEEP_MS = 10000 };
 
@@ -180,25 +180,15 @@ void node_write_shards(struct node *node, struct buffer *json)
 
 /* ---- questions ---- */
 
-static char *copy(const char *text)
-{
-    char *copied = text ? strdup(text) : NULL;
-    if (text && !copied)
-        abort();
-    return copied;
-}
-
 struct insight *insight_new(
     enum insight_kind kind, const char *app_id, const char *channel, const char *user, const char *text)
 {
-    struct insight *insight = calloc(1, sizeof(*insight));
-    if (!insight)
-        abort();
+    struct insight *insight = new_zeroed(sizeof(*insight));
     *insight = (struct insight){.kind = kind,
-        .app_id = copy(app_id),
-        .channel = copy(channel),
-        .user = copy(user),
-        .text = copy(text)};
+        .app_id = new_text(app_id),
+        .channel = new_text(channel),
+        .user = new_text(user),
+        .text = new_text(text)};
     return insight;
 }
 

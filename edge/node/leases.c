@@ -2,6 +2,7 @@
 #include "edge/node/insight_private.h"
 
 #include "edge/base/container.h"
+#include "presence/base/new.h"
 #include "presence/engine/look.h"
 
 #include <stdlib.h>
@@ -92,9 +93,7 @@ static unsigned pick_partition(struct node *node, unsigned shard)
 
 void insight_ask_fleet(struct node *node, struct insight *insight)
 {
-    struct leases *leases = calloc(1, sizeof(*leases) + ENGINE_SHARDS_MAX * sizeof(leases->shards[0]));
-    if (!leases)
-        abort();
+    struct leases *leases = new_zeroed(sizeof(*leases) + ENGINE_SHARDS_MAX * sizeof(leases->shards[0]));
     leases->insight = insight;
     leases->outstanding = 1; /* until all is asked */
     insight->work = leases;

@@ -2,6 +2,7 @@
 #include "edge/node/insight_private.h"
 
 #include "edge/base/container.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +43,7 @@ static void keep(
     struct listed *listed = &listing->channels[place];
     free(listed->name);
     *listed = (struct listed){
-        .name = strdup(name), .subscriptions = state->subscription_count, .users = state->user_count};
-    if (!listed->name)
-        abort();
+        .name = new_text(name), .subscriptions = state->subscription_count, .users = state->user_count};
 }
 
 static void on_channel(struct store_query *query, const char *name, const struct store_channel_state *state)
@@ -118,9 +117,7 @@ void insight_ask_channels(struct node *node, struct insight *insight)
 {
     uint32_t limit =
         insight->limit && insight->limit < INSIGHT_CHANNELS_MAX ? insight->limit : INSIGHT_CHANNELS_MAX;
-    struct listing *listing = calloc(1, sizeof(*listing) + limit * sizeof(listing->channels[0]));
-    if (!listing)
-        abort();
+    struct listing *listing = new_zeroed(sizeof(*listing) + limit * sizeof(listing->channels[0]));
     listing->insight = insight;
     listing->limit = limit;
     listing->query = (struct store_query){

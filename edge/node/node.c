@@ -1,6 +1,8 @@
 /* The node's life. */
 #include "edge/node/node_private.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -47,16 +49,12 @@ static void start_handles(struct node *node)
 
 int node_new(uv_loop_t *loop, const struct config *config, unsigned workers, struct node **created)
 {
-    struct node *node = calloc(1, sizeof(*node));
-    if (!node)
-        abort();
+    struct node *node = new_zeroed(sizeof(*node));
     node->loop = loop;
     node->config = config_ref(config);
     node->workers = workers;
     STAILQ_INIT(&node->kept);
-    node->lines = calloc(workers, sizeof(*node->lines));
-    if (!node->lines)
-        abort();
+    node->lines = new_array(workers, sizeof(*node->lines));
     int error = 0;
     if (getrandom(&node->incarnation, sizeof(node->incarnation), 0) != sizeof(node->incarnation))
         error = -EIO;

@@ -4,6 +4,7 @@
 #include "edge/base/container.h"
 #include "edge/pusher/events.h"
 #include "edge/pusher/websocket_frame.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,7 @@ static void broadcast(struct node *node, struct channel *channel, struct frame *
     for (unsigned w = 0; w < node->workers; w++) {
         if (channel->on_worker[w] == 0)
             continue;
-        struct delivery *delivery = malloc(sizeof(*delivery));
-        if (!delivery)
-            abort();
+        struct delivery *delivery = must_have(malloc(sizeof(*delivery)));
         *delivery = (struct delivery){
             .mail.run = port_on_delivery,
             .channel = channel_ref(channel),

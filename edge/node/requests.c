@@ -1,6 +1,8 @@
 /* What workers ask of the node: how it is made and freed. Runs on a worker's thread. */
 #include "edge/node/node.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +10,7 @@ struct subscription *subscription_new(
     const char *name, size_t name_bytes, const char *user_id, size_t user_id_bytes)
 {
     struct subscription *subscription =
-        calloc(1, sizeof(*subscription) + name_bytes + 1 + (user_id ? user_id_bytes + 1 : 0));
-    if (!subscription)
-        abort();
+        new_zeroed(sizeof(*subscription) + name_bytes + 1 + (user_id ? user_id_bytes + 1 : 0));
     memcpy(subscription->name, name, name_bytes);
     if (user_id)
         subscription->user_id = memcpy(subscription->name + name_bytes + 1, user_id, user_id_bytes);
@@ -29,9 +29,7 @@ void subscription_free(struct subscription *subscription)
 
 struct publish *publish_new(const struct app *app, size_t count)
 {
-    struct publish *publish = calloc(1, sizeof(*publish) + count * sizeof(publish->items[0]));
-    if (!publish)
-        abort();
+    struct publish *publish = new_zeroed(sizeof(*publish) + count * sizeof(publish->items[0]));
     publish->app = app_ref(app);
     publish->count = count;
     return publish;
@@ -52,9 +50,8 @@ void publish_free(struct publish *publish)
 
 struct query *query_new(const struct app *app, enum query_kind kind, const char *name, unsigned info)
 {
-    struct query *query = calloc(1, sizeof(*query));
-    if (!query || !(query->name = strdup(name)))
-        abort();
+    struct query *query = new_zeroed(sizeof(*query));
+    query->name = new_text(name);
     query->app = app_ref(app);
     query->kind = kind;
     query->info = info;

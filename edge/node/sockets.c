@@ -5,6 +5,7 @@
 #include "edge/base/container.h"
 #include "edge/pusher/connection.h"
 #include "edge/worker.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +26,10 @@ static void see(struct sockets_asked *asked, struct worker *worker, const struct
     int64_t now_ms = (int64_t)worker_now_ms(worker);
     struct socket_seen *seen = &asked->seen[asked->count++];
     *seen = (struct socket_seen){.id = connection->id,
-        .user_id = subscription->user_id ? strdup(subscription->user_id) : NULL,
+        .user_id = new_text(subscription->user_id),
         .since_ms = wall_ms - (now_ms - (int64_t)subscription->since_ms),
         .connected_ms = wall_ms - (now_ms - (int64_t)connection->opened_ms),
         .worker = worker->number};
-    if (subscription->user_id && !seen->user_id)
-        abort();
 }
 
 static void on_asked(struct mail *mail, void *context)
@@ -40,9 +39,7 @@ static void on_asked(struct mail *mail, void *context)
     const struct channel_local *local = &asked->channel->local[worker->number];
     size_t room = local->count < INSIGHT_SOCKETS_MAX ? local->count : INSIGHT_SOCKETS_MAX;
     int64_t wall_ms = clock_wall_ms();
-    asked->seen = calloc(room + 1, sizeof(*asked->seen));
-    if (!asked->seen)
-        abort();
+    asked->seen = new_array(room + 1, sizeof(*asked->seen));
     for (uint32_t i = 0; i < local->count && (asked->user || asked->count < room); i++) {
         const char *user = local->subscribers[i]->user_id;
         if (asked->user && (!user || strcmp(user, asked->user) != 0))

@@ -1,5 +1,7 @@
 #include "edge/node/tap.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -31,9 +33,7 @@ struct taps {
 
 struct taps *taps_new(void)
 {
-    struct taps *taps = calloc(1, sizeof(*taps));
-    if (!taps)
-        abort();
+    struct taps *taps = new_zeroed(sizeof(*taps));
     LIST_INIT(&taps->list);
     return taps;
 }
@@ -78,9 +78,7 @@ bool taps_watch(struct taps *taps, uint64_t now_ms, const char *app_id)
         return false;
     if (!tap) {
         size_t bytes = strlen(app_id) + 1;
-        tap = calloc(1, sizeof(*tap) + bytes);
-        if (!tap)
-            abort();
+        tap = new_zeroed(sizeof(*tap) + bytes);
         memcpy(tap->app_id, app_id, bytes);
         tap->number = taps->last_number;
         LIST_INSERT_HEAD(&taps->list, tap, entry);
@@ -122,9 +120,7 @@ bool taps_add(struct taps *taps, uint64_t now_ms, int64_t wall_ms, const char *a
     struct tapped *event = &tap->events[tap->kept++ % TAP_EVENTS];
     size_t name_bytes = strlen(channel) + 1, kept_bytes = cut(text, text_bytes);
     free(event->channel);
-    char *copy = malloc(name_bytes + kept_bytes + 1);
-    if (!copy)
-        abort();
+    char *copy = must_have(malloc(name_bytes + kept_bytes + 1));
     memcpy(copy, channel, name_bytes);
     memcpy(copy + name_bytes, text, kept_bytes);
     *event = (struct tapped){.number = tap->number,

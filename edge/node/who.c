@@ -2,6 +2,7 @@
 #include "edge/node/who.h"
 
 #include "edge/base/container.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,23 +23,9 @@ static void free_who(void *work)
     free(who);
 }
 
-static char *copy(const char *bytes, size_t length)
+static char *copy_or_null(const char *bytes, size_t length)
 {
-    char *copied = bytes ? strndup(bytes, length) : NULL;
-    if (bytes && !copied)
-        abort();
-    return copied;
-}
-
-/* Room for one more, in steps of two to the power of n. */
-static void *grow(void *items, size_t count, size_t item_bytes)
-{
-    if (count & (count - 1))
-        return items;
-    void *grown = reallocarray(items, count ? 2 * count : 1, item_bytes);
-    if (!grown)
-        abort();
-    return grown;
+    return bytes ? new_copy(bytes, length) : NULL;
 }
 
 static void one_less(struct who *who)
@@ -55,9 +42,9 @@ static void one_less(struct who *who)
 static void on_owner(struct engine_look *look, const struct engine_owner *owner)
 {
     struct who *who = CONTAINER_OF(look, struct who, look);
-    who->owners = grow(who->owners, who->owner_count, sizeof(*who->owners));
+    who->owners = grown(who->owners, &who->owner_capacity, who->owner_count + 1, sizeof(*who->owners));
     who->owners[who->owner_count++] = (struct who_owner){.owner = owner->owner,
-        .edge = copy(owner->edge, owner->edge_bytes),
+        .edge = copy_or_null(owner->edge, owner->edge_bytes),
         .lease_ms = owner->lease_ms,
         .sequence = owner->sequence,
         .is_here = owner->is_me};
@@ -82,9 +69,9 @@ static void on_number(struct engine_look *look, uint64_t owner, uint64_t number)
 static struct who_user *add_user(
     struct who *who, const char *id, size_t id_bytes, const char *info, size_t info_bytes)
 {
-    who->users = grow(who->users, who->user_count, sizeof(*who->users));
+    who->users = grown(who->users, &who->user_capacity, who->user_count + 1, sizeof(*who->users));
     struct who_user *user = &who->users[who->user_count++];
-    *user = (struct who_user){.id = copy(id, id_bytes), .info = copy(info, info_bytes)};
+    *user = (struct who_user){.id = copy_or_null(id, id_bytes), .info = copy_or_null(info, info_bytes)};
     return user;
 }
 
@@ -179,9 +166,7 @@ static void ask_workers(struct node *node, struct who *who)
 
 void insight_ask_who(struct node *node, struct insight *insight)
 {
-    struct who *who = calloc(1, sizeof(*who) + node->workers * sizeof(who->asked[0]));
-    if (!who)
-        abort();
+    struct who *who = new_zeroed(sizeof(*who) + node->workers * sizeof(who->asked[0]));
     who->insight = insight;
     who->outstanding = 1; /* until all is asked */
     insight->work = who;

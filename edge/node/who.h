@@ -27,9 +27,9 @@ struct who {
     unsigned outstanding;
     uint64_t users_total;
     struct who_owner *owners;
-    size_t owner_count;
+    size_t owner_count, owner_capacity;
     struct who_user *users;
-    size_t user_count;
+    size_t user_count, user_capacity;
     unsigned asked_count;
     struct sockets_asked asked[]; /* one a worker */
 };

@@ -1,6 +1,7 @@
 #include "edge/node/who.h"
 
 #include "edge/pusher/events.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +32,7 @@ static struct socket_list collect(const struct who *who)
     size_t count = 0;
     for (unsigned w = 0; w < who->asked_count; w++)
         count += who->asked[w].count;
-    list.seen = calloc(count + 1, sizeof(*list.seen));
-    if (!list.seen)
-        abort();
+    list.seen = new_array(count + 1, sizeof(*list.seen));
     for (unsigned w = 0; w < who->asked_count; w++)
         for (size_t i = 0; i < who->asked[w].count; i++)
             list.seen[list.count++] = &who->asked[w].seen[i];

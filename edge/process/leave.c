@@ -3,11 +3,11 @@
 #include "edge/base/container.h"
 #include "edge/base/log.h"
 #include "edge/service/systemd.h"
+#include "presence/base/new.h"
 
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     /* How long the end waits for Redis; what it has not heard by then leaves with the lease. */
@@ -112,9 +112,7 @@ void process_leave_init(struct process *process)
 {
     uv_timer_init(process->loop, &process->leave.timer);
     process->leave.timer.data = process;
-    process->leave.finished = calloc(process->config->edge.workers, sizeof(*process->leave.finished));
-    if (!process->leave.finished)
-        abort();
+    process->leave.finished = new_array(process->config->edge.workers, sizeof(*process->leave.finished));
     for (unsigned w = 0; w < process->config->edge.workers; w++)
         process->leave.finished[w] =
             (struct finished_mail){.mail.run = on_worker_finished, .process = process};

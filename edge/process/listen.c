@@ -2,6 +2,7 @@
 
 #include "edge/base/log.h"
 #include "edge/service/systemd.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -63,11 +64,9 @@ int process_inherit(struct process *process, bool take_over)
 static void remember(struct process *process, struct hand_over_socket socket)
 {
     size_t count = process->listening.count + 1;
-    struct hand_over_socket *grown = realloc(process->listening.sockets, count * sizeof(*grown));
-    if (!grown)
-        abort();
-    grown[count - 1] = socket;
-    process->listening.sockets = grown;
+    struct hand_over_socket *sockets = resized(process->listening.sockets, count, sizeof(*sockets));
+    sockets[count - 1] = socket;
+    process->listening.sockets = sockets;
     process->listening.count = count;
 }
 
@@ -127,9 +126,7 @@ static int listen_at(struct process *process, const struct config_listen *wanted
             door_prepare_listener(sockets[i].fd);
     } else {
         count = is_unix ? 1 : process->worker_count;
-        sockets = realloc(sockets, count * sizeof(*sockets));
-        if (!sockets)
-            abort();
+        sockets = resized(sockets, count, sizeof(*sockets));
         error = open_sockets(&at, sockets, count);
     }
     if (!error)

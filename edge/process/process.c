@@ -4,6 +4,7 @@
 #include "edge/base/log.h"
 #include "edge/node/facts.h"
 #include "edge/service/systemd.h"
+#include "presence/base/new.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -60,11 +61,9 @@ static int start_admin(struct process *process)
 {
     if (!process->config->edge.admin.enabled)
         return 0;
-    struct metrics **blocks = calloc(process->worker_count, sizeof(*blocks));
-    const atomic_uint_least64_t **turned_ms = calloc(process->worker_count, sizeof(*turned_ms));
-    const struct app_metrics_table **apps = calloc(process->worker_count, sizeof(*apps));
-    if (!blocks || !turned_ms || !apps)
-        abort();
+    struct metrics **blocks = new_array(process->worker_count, sizeof(*blocks));
+    const atomic_uint_least64_t **turned_ms = new_array(process->worker_count, sizeof(*turned_ms));
+    const struct app_metrics_table **apps = new_array(process->worker_count, sizeof(*apps));
     for (unsigned w = 0; w < process->worker_count; w++) {
         blocks[w] = &process->workers[w].metrics;
         turned_ms[w] = &process->workers[w].turned_ms;
@@ -141,9 +140,7 @@ static int start(struct process *process, bool take_over)
     if (error)
         return error;
     unsigned count = process->config->edge.workers;
-    process->workers = calloc(count, sizeof(*process->workers));
-    if (!process->workers)
-        abort();
+    process->workers = new_array(count, sizeof(*process->workers));
     error = node_new(process->loop, process->config, count, &process->node);
     if (error)
         return error;

@@ -2,6 +2,7 @@
 
 #include "edge/base/container.h"
 #include "edge/service/systemd.h"
+#include "presence/base/new.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -83,9 +84,7 @@ void process_reload_init(struct process *process, const char *path)
         .prepare = prepare, .go_over = go_over, .under_way = on_under_way, .context = process};
     unsigned workers = process->config->edge.workers;
     process->reload.room = reload_new(process->loop, path, process->config, &host);
-    process->reload.taken = calloc(workers, sizeof(*process->reload.taken));
-    if (!process->reload.taken)
-        abort();
+    process->reload.taken = new_array(workers, sizeof(*process->reload.taken));
     for (unsigned w = 0; w < workers; w++)
         process->reload.taken[w] = (struct taken_mail){.mail.run = on_worker_taken, .process = process};
     uv_signal_init(process->loop, &process->reload.on_hup);

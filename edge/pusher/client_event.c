@@ -2,9 +2,9 @@
 #include "edge/pusher/connection_private.h"
 
 #include "edge/webhooks/webhooks.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The sender's own subscription, if the event may be sent there; otherwise NULL, and he was told. */
 static struct subscription *allowed_channel(struct connection *connection, const struct message *message)
@@ -74,9 +74,7 @@ static void on_answered(struct publish *publish)
 
 static struct client_publish *new_handle(struct connection *connection)
 {
-    struct client_publish *handle = malloc(sizeof(*handle));
-    if (!handle)
-        abort();
+    struct client_publish *handle = must_have(malloc(sizeof(*handle)));
     handle->connection = connection;
     LIST_INSERT_HEAD(&connection->publishes, handle, of_connection);
     return handle;
@@ -102,9 +100,7 @@ static void add_note(struct connection *connection, const struct subscription *s
         &item->note, message->event.bytes, message->event.length, data.bytes, data.length, socket_id);
     if (!subscription->user_id)
         return;
-    item->note_user_id = strdup(subscription->user_id);
-    if (!item->note_user_id)
-        abort();
+    item->note_user_id = new_text(subscription->user_id);
 }
 
 static void send_event(
@@ -116,9 +112,7 @@ static void send_event(
     publish->exclude = connection->id;
     publish->answered = on_answered;
     publish->context = new_handle(connection);
-    publish->items[0].channel = strdup(subscription->name);
-    if (!publish->items[0].channel)
-        abort();
+    publish->items[0].channel = new_text(subscription->name);
     publish->items[0].frame = event_from_client(subscription->name, message->event.bytes,
         message->event.length, data.bytes, data.length, subscription->user_id);
     add_note(connection, subscription, message, data, &publish->items[0]);

@@ -1,5 +1,7 @@
 #include "edge/pusher/connection_private.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +17,7 @@ static struct socket_id next_id(struct worker *worker)
 struct connection *connection_new(struct worker *worker, const struct transport *transport, int fd,
     const struct admission *admission, struct door_seat *seat)
 {
-    struct connection *connection = calloc(1, sizeof(*connection));
-    if (!connection)
-        abort();
+    struct connection *connection = new_zeroed(sizeof(*connection));
     connection->transport = transport;
     connection->worker = worker;
     connection->fd = connection->read_fd = fd;
@@ -70,9 +70,7 @@ void connection_end(struct connection *connection, int code, const char *why)
     connection->end_code = code;
     if (code == PUSHER_NO_PONG)
         connection->reason = STORE_TIMED_OUT;
-    connection->end_why = strdup(why);
-    if (!connection->end_why)
-        abort();
+    connection->end_why = new_text(why);
     connection_mark_dirty(connection);
 }
 

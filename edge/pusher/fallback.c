@@ -11,6 +11,7 @@
 
 #include "edge/base/hash.h"
 #include "edge/pusher/websocket_frame.h"
+#include "presence/base/new.h"
 
 #include <string.h>
 
@@ -113,8 +114,8 @@ static void answer_preflight(const struct http_request *request)
 static void keep_origin(struct fallback_session *session, const struct http_request *request)
 {
     const struct http_text *origin = http_header_find(request, "origin");
-    if (origin && !(session->origin = strndup(origin->bytes, origin->length)))
-        abort();
+    if (origin)
+        session->origin = new_copy(origin->bytes, origin->length);
 }
 
 /* Who was let in stays, also when a reload has taken his origin out of the list. */

@@ -3,6 +3,7 @@
 #include "edge/base/container.h"
 #include "edge/pusher/fallback_lines.h"
 #include "edge/pusher/websocket_frame.h"
+#include "presence/base/new.h"
 
 #include <search.h>
 #include <stdlib.h>
@@ -36,9 +37,7 @@ static int compare(const void *a, const void *b)
 
 static struct fallback_session *allocate(struct http_text name)
 {
-    struct fallback_session *session = calloc(1, sizeof(*session) + name.length + 1);
-    if (!session)
-        abort();
+    struct fallback_session *session = new_zeroed(sizeof(*session) + name.length + 1);
     memcpy(session->name, name.bytes, name.length);
     return session;
 }
@@ -202,9 +201,7 @@ static void close_connection(struct connection *connection, int code, const char
 {
     struct fallback_session *session = session_of(connection);
     session->end_code = code ? code : WEBSOCKET_CLOSE_NORMAL;
-    session->end_why = strdup(reason ? reason : "");
-    if (!session->end_why)
-        abort();
+    session->end_why = new_text(reason ? reason : "");
     take_over(session, connection);
     session->connection = NULL;
     connection_closed(connection);
@@ -237,8 +234,7 @@ struct fallback_session *fallback_session_new(struct fallback_host *host, struct
     session->connection->transport_data = session;
     outbox_init(&session->left);
     LIST_INSERT_HEAD(&host->sessions, session, of_host);
-    if (!tsearch(session, &host->by_name, compare))
-        abort();
+    must(tsearch(session, &host->by_name, compare));
     watch_absence(session);
     return session;
 }
@@ -304,9 +300,7 @@ void fallback_session_answer(struct fallback_session *session)
 
 struct fallback_host *fallback_host_new(struct worker *worker)
 {
-    struct fallback_host *host = calloc(1, sizeof(*host));
-    if (!host)
-        abort();
+    struct fallback_host *host = new_zeroed(sizeof(*host));
     host->worker = worker;
     LIST_INIT(&host->sessions);
     return host;

@@ -1,5 +1,7 @@
 #include "edge/pusher/outbox.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 
 void outbox_init(struct outbox *outbox)
@@ -29,9 +31,7 @@ static void grow(struct outbox *outbox)
 {
     _Static_assert((OUTBOX_INLINE & (OUTBOX_INLINE - 1)) == 0, "the ring wraps with a mask");
     uint32_t capacity = room(outbox) * 4;
-    struct frame **more = malloc(capacity * sizeof(struct frame *));
-    if (!more)
-        abort();
+    struct frame **more = must_have(malloc(capacity * sizeof(struct frame *)));
     for (uint32_t i = 0; i < outbox->count; i++)
         more[i] = *place(outbox, i);
     free(outbox->more);

@@ -2,6 +2,7 @@
 #include "edge/pusher/connection_private.h"
 
 #include "auth/client_auth.h"
+#include "presence/base/new.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -119,9 +120,8 @@ static void sign_in_again(struct connection *connection, const char *id, struct 
 static void sign_in(struct connection *connection, const json_t *user_data, struct frame *success)
 {
     const json_t *info = json_object_get(user_data, "user_info");
-    struct user *user = calloc(1, sizeof(*user));
-    if (!user || !(user->id = strdup(id_in(user_data))))
-        abort();
+    struct user *user = new_zeroed(sizeof(*user));
+    user->id = new_text(id_in(user_data));
     if (json_is_object(info))
         user->info = json_dumps(info, JSON_COMPACT);
     user->success = success;

@@ -3,9 +3,9 @@
 
 #include "auth/client_auth.h"
 #include "edge/base/hash.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What a client asks for. */
@@ -167,17 +167,6 @@ static bool check_user(struct connection *connection, struct message *message, s
     return true;
 }
 
-/* (Not strndup(): it may look for a NUL beyond the text, which lies in the middle of a message.) */
-static char *copy_text(struct json_text text)
-{
-    char *copy = malloc(text.length + 1);
-    if (!copy)
-        abort();
-    memcpy(copy, text.bytes, text.length);
-    copy[text.length] = '\0';
-    return copy;
-}
-
 static void ask_for(struct connection *connection, const struct wish *wish)
 {
     const struct json_text *channel = &wish->said.channel, *id = &wish->user.id, *info = &wish->user.info;
@@ -185,7 +174,7 @@ static void ask_for(struct connection *connection, const struct wish *wish)
     struct subscription *subscription =
         subscription_new(channel->bytes, channel->length, presence ? id->bytes : NULL, id->length);
     if (info->bytes)
-        subscription->user_info = copy_text(*info);
+        subscription->user_info = new_copy(info->bytes, info->length);
     subscription->kind = wish->kind;
     connection_ask_node(connection, subscription);
 }

@@ -19,6 +19,7 @@
 #include "edge/pusher/connection_private.h"
 #include "edge/pusher/websocket_frame.h"
 #include "edge/tls/bridge.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -431,7 +432,7 @@ void websocket_adopt(struct websocket_host *host, int fd, const struct http_requ
     struct connection *connection = connection_new(host->worker, &transport, fd, &admission, request->seat);
     if (code) {
         connection->end_code = code;
-        connection->end_why = strdup(admission.why);
+        connection->end_why = new_text(admission.why);
     }
     set_socket_options(fd);
     if (!connect_to_lws(host, connection, request->tls)) {
@@ -524,9 +525,7 @@ static const lws_retry_bo_t no_timers = {.secs_since_valid_ping = 1, .secs_since
 
 struct websocket_host *websocket_host_new(struct worker *worker)
 {
-    struct websocket_host *host = calloc(1, sizeof(*host));
-    if (!host)
-        abort();
+    struct websocket_host *host = new_zeroed(sizeof(*host));
     void *loops[] = {&worker->loop};
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,

@@ -4,6 +4,7 @@
 #include "edge/base/container.h"
 #include "edge/base/log.h"
 #include "edge/service/hand_over_private.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -203,9 +204,7 @@ int hand_over_new(uv_loop_t *loop, const char *path, bool replace, const struct 
         log_error("hand_over.path", "cannot listen at edge.hand_over, %s: %s", path, strerror(-fd));
     if (fd < 0)
         return fd;
-    struct hand_over *hand_over = calloc(1, sizeof(*hand_over));
-    if (!hand_over)
-        abort();
+    struct hand_over *hand_over = new_zeroed(sizeof(*hand_over));
     hand_over->handlers = *handlers;
     hand_over->context = context;
     hand_over->listener = fd;

@@ -2,6 +2,7 @@
 
 #include "edge/base/log.h"
 #include "edge/door/address.h"
+#include "presence/base/new.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,9 +32,7 @@ int inheritance_add(struct inheritance *inheritance, int fd, enum inherited_role
     if (getsockname(fd, (struct sockaddr *)&added.address, &added.address_bytes))
         return -errno;
     inheritance->sockets =
-        realloc(inheritance->sockets, (inheritance->count + 1) * sizeof(inheritance->sockets[0]));
-    if (!inheritance->sockets)
-        abort();
+        resized(inheritance->sockets, inheritance->count + 1, sizeof(inheritance->sockets[0]));
     inheritance->sockets[inheritance->count++] = added;
     return 0;
 }
@@ -80,9 +79,7 @@ size_t inheritance_take(struct inheritance *inheritance, enum inherited_role rol
 {
     struct config_listen at = *listen_at;
     size_t count = 0;
-    *taken = inheritance->count ? calloc(inheritance->count, sizeof(**taken)) : NULL;
-    if (inheritance->count && !*taken)
-        abort();
+    *taken = inheritance->count ? new_array(inheritance->count, sizeof(**taken)) : NULL;
     for (size_t i = 0; i < inheritance->count; i++) {
         struct inherited *socket = &inheritance->sockets[i];
         if (!fits(socket, role, &at))

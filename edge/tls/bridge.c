@@ -2,6 +2,7 @@
 
 #include "edge/base/buffer.h"
 #include "edge/base/container.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -319,9 +320,7 @@ struct tls_bridge *tls_bridge_new(struct tls_bridges *bridges, int fd, struct tl
     int *outer, void (*writable)(void *context), void *context)
 {
     int ends[2] = {-1, -1};
-    struct tls_bridge *bridge = calloc(1, sizeof(*bridge));
-    if (!bridge)
-        abort();
+    struct tls_bridge *bridge = new_zeroed(sizeof(*bridge));
     bool has_pair = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0;
     *bridge = (struct tls_bridge){.bridges = bridges,
         .session = session,

@@ -1,5 +1,7 @@
 #include "edge/tls/names.h"
 
+#include "presence/base/new.h"
+
 #include <ctype.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -13,9 +15,7 @@ static char *copy_name(const ASN1_STRING *string)
     size_t length = (size_t)ASN1_STRING_length(string);
     if (length == 0 || memchr(bytes, '\0', length))
         return NULL;
-    char *name = strndup(bytes, length);
-    if (!name)
-        abort();
+    char *name = new_copy(bytes, length);
     for (char *c = name; *c; c++)
         *c = (char)tolower((unsigned char)*c);
     return name;
@@ -25,9 +25,7 @@ static void add(struct tls_names *names, char *name)
 {
     if (!name)
         return;
-    names->names = realloc(names->names, (names->count + 1) * sizeof(*names->names));
-    if (!names->names)
-        abort();
+    names->names = resized(names->names, names->count + 1, sizeof(*names->names));
     names->names[names->count++] = name;
 }
 
@@ -53,11 +51,9 @@ void tls_names_read(struct tls_names *names, X509 *certificate)
     const ASN1_STRING *common = common_name(certificate);
     names->subject = common ? copy_name(common) : NULL;
     if (names->count == 0 && names->subject)
-        add(names, strdup(names->subject));
+        add(names, new_text(names->subject));
     if (!names->subject)
-        names->subject = strdup(names->count > 0 ? names->names[0] : "");
-    if (!names->subject)
-        abort();
+        names->subject = new_text(names->count > 0 ? names->names[0] : "");
 }
 
 void tls_names_deinit(struct tls_names *names)

@@ -2,12 +2,12 @@
 
 #include "edge/tls/names.h"
 #include "edge/tls/tickets.h"
+#include "presence/base/new.h"
 
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Mozilla's intermediate list (wiki.mozilla.org/Security/Server_Side_TLS, 5.7) without DHE: whoever can do DHE of
  * that strength can do ECDHE, and DHE lets a stranger buy our CPU time cheaply. Those of 1.3 are all good. */
@@ -65,12 +65,10 @@ static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *c
 
 static SSL_CTX *context_new(struct tls_server *server)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (!context)
-        abort();
+    SSL_CTX *context = must_have(SSL_CTX_new(TLS_server_method()));
     int least = server->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
-    if (!SSL_CTX_set_min_proto_version(context, least) || !SSL_CTX_set_cipher_list(context, CIPHERS_1_2))
-        abort(); /* an OpenSSL without TLS 1.2 */
+    /* An OpenSSL without TLS 1.2 is none. */
+    must(SSL_CTX_set_min_proto_version(context, least) && SSL_CTX_set_cipher_list(context, CIPHERS_1_2));
     /* What ends without a goodbye is told by HTTP and by WebSocket frames, which know how long they are. */
     SSL_CTX_set_options(
         context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -94,25 +92,15 @@ static int64_t seconds_of(const ASN1_TIME *time)
     return ASN1_TIME_to_tm(time, &parts) ? (int64_t)timegm(&parts) : 0;
 }
 
-static char *copy(const char *text)
-{
-    char *copied = strdup(text);
-    if (!copied)
-        abort();
-    return copied;
-}
-
 static void keep(
     struct tls_server *server, const char *file, X509 *certificate, SSL_CTX *context, const char *oddity)
 {
-    server->entries = realloc(server->entries, (server->count + 1) * sizeof(*server->entries));
-    if (!server->entries)
-        abort();
+    server->entries = resized(server->entries, server->count + 1, sizeof(*server->entries));
     struct entry *entry = &server->entries[server->count++];
     *entry = (struct entry){.context = context, .oddity = oddity};
     tls_names_read(&entry->names, certificate);
     entry->certificate = (struct tls_certificate){
-        .file = copy(file),
+        .file = new_text(file),
         .subject = entry->names.subject,
         .begins_s = seconds_of(X509_get0_notBefore(certificate)),
         .expires_s = seconds_of(X509_get0_notAfter(certificate)),
@@ -136,9 +124,7 @@ int tls_server_add(struct tls_server *server, const char *file, struct tls_pem c
 
 struct tls_server *tls_server_new(enum tls_version min_version)
 {
-    struct tls_server *server = calloc(1, sizeof(*server));
-    if (!server)
-        abort();
+    struct tls_server *server = new_zeroed(sizeof(*server));
     atomic_init(&server->references, 1);
     server->min_version = min_version;
     return server;

@@ -2,6 +2,7 @@
 
 #include "edge/base/buffer.h"
 #include "edge/base/metrics.h"
+#include "presence/base/new.h"
 
 #include <errno.h>
 #include <openssl/bio.h>
@@ -89,9 +90,7 @@ static BIO_METHOD *method;
 
 static void make_method(void)
 {
-    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "rollcall socket");
-    if (!method)
-        abort();
+    method = must_have(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "rollcall socket"));
     BIO_meth_set_read(method, on_bio_read);
     BIO_meth_set_write(method, on_bio_write);
     BIO_meth_set_ctrl(method, on_bio_control);
@@ -101,9 +100,7 @@ static BIO *bio_new(struct tls_session *session)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_method);
-    BIO *bio = BIO_new(method);
-    if (!bio)
-        abort();
+    BIO *bio = must_have(BIO_new(method));
     BIO_set_data(bio, session);
     BIO_set_init(bio, 1);
     return bio;
@@ -113,10 +110,8 @@ static BIO *bio_new(struct tls_session *session)
 
 struct tls_session *tls_session_new(struct tls_server *server, int fd)
 {
-    struct tls_session *session = calloc(1, sizeof(*session));
-    SSL *ssl = tls_server_open(server);
-    if (!session || !ssl)
-        abort();
+    struct tls_session *session = new_zeroed(sizeof(*session));
+    SSL *ssl = must_have(tls_server_open(server));
     *session = (struct tls_session){.ssl = ssl, .server = tls_server_ref(server), .fd = fd};
     BIO *bio = bio_new(session);
     SSL_set_bio(ssl, bio, bio);

@@ -1,18 +1,13 @@
 #include "edge/tools/ask.h"
 
 #include "edge/tools/exchange.h"
+#include "presence/base/new.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ANSWER_MS = 6000, ANSWER_MAX_BYTES = 64 << 20 };
-
-static void must(bool good)
-{
-    if (!good)
-        abort(); /* out of memory */
-}
 
 /* ---- which edges ---- */
 
@@ -37,8 +32,7 @@ void tool_edges_init(struct tool_edges *edges, const struct tool_call *call)
 {
     const struct config *config = call->config;
     edges->count = 0;
-    edges->where = calloc(call->edge_count + config->edge.admin.peer_count + 1, sizeof(*edges->where));
-    must(edges->where);
+    edges->where = new_array(call->edge_count + config->edge.admin.peer_count + 1, sizeof(*edges->where));
     bool has_own = tool_own_admin(config, edges->own, sizeof(edges->own));
     for (size_t i = 0; i < call->edge_count; i++)
         edges->where[edges->count++] = call->edges[i];
@@ -107,10 +101,9 @@ static void drop_repeated(struct edge_answer *answers, size_t at)
 size_t edges_ask(const struct tool_call *call, const struct tool_edges *edges, const char *path,
     struct edge_answer *answers)
 {
-    struct exchange *exchanges = calloc(edges->count + 1, sizeof(*exchanges));
-    CURLM *multi = curl_multi_init();
+    struct exchange *exchanges = new_array(edges->count + 1, sizeof(*exchanges));
+    CURLM *multi = must_have(curl_multi_init());
     size_t answered = 0;
-    must(exchanges && multi);
     for (size_t i = 0; i < edges->count; i++) {
         exchange_init(&exchanges[i], edges->where[i], path, call->config->edge.admin.token, ANSWER_MS,
             ANSWER_MAX_BYTES);
@@ -150,8 +143,8 @@ void edge_answers_complain(const struct edge_answer *answers, size_t count)
 
 char *parameter_new(const char *name, const char *value)
 {
-    char *escaped = curl_easy_escape(NULL, value, 0), *text = NULL;
-    must(escaped && asprintf(&text, "&%s=%s", name, escaped) > 0);
+    char *escaped = must_have(curl_easy_escape(NULL, value, 0));
+    char *text = new_printed("&%s=%s", name, escaped);
     curl_free(escaped);
     return text;
 }

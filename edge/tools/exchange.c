@@ -1,16 +1,12 @@
 #include "edge/tools/exchange.h"
 
+#include "presence/base/new.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { CONNECT_MS = 2000 };
-
-static void must(bool good)
-{
-    if (!good)
-        abort(); /* out of memory */
-}
 
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
 {
@@ -24,12 +20,10 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
 
 static struct curl_slist *say_token(const char *token)
 {
-    char *line;
     if (!token[0])
         return NULL;
-    must(asprintf(&line, "Authorization: Bearer %s", token) > 0);
-    struct curl_slist *headers = curl_slist_append(NULL, line);
-    must(headers);
+    char *line = new_printed("Authorization: Bearer %s", token);
+    struct curl_slist *headers = must_have(curl_slist_append(NULL, line));
     free(line);
     return headers;
 }
@@ -37,11 +31,10 @@ static struct curl_slist *say_token(const char *token)
 void exchange_init(struct exchange *exchange, const char *where, const char *path, const char *token,
     long answer_ms, size_t body_max_bytes)
 {
-    CURL *easy = curl_easy_init();
-    must(easy);
+    CURL *easy = must_have(curl_easy_init());
     *exchange =
         (struct exchange){.easy = easy, .headers = say_token(token), .body_max_bytes = body_max_bytes};
-    must(asprintf(&exchange->url, "http://%s%s", where, path) > 0);
+    exchange->url = new_printed("http://%s%s", where, path);
     must(curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK);
     must(curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK);

@@ -3,8 +3,9 @@
 #include "edge/tools/ask.h"
 #include "edge/tools/exchange.h"
 
+#include "presence/base/new.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
 /* The server answers when all of it has gone over. */
 enum { ANSWER_MS = 30000, ANSWER_MAX_BYTES = 1 << 20 };
@@ -13,8 +14,7 @@ enum { ANSWER_MS = 30000, ANSWER_MAX_BYTES = 1 << 20 };
 static long post(struct exchange *exchange)
 {
     long status = 0;
-    if (curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS, "") != CURLE_OK)
-        abort(); /* out of memory */
+    must(curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS, "") == CURLE_OK);
     CURLcode code = curl_easy_perform(exchange->easy);
     if (code == CURLE_OK)
         curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);

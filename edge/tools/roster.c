@@ -1,16 +1,9 @@
 #include "edge/tools/roster.h"
 
 #include "edge/tools/text.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static json_t *must(json_t *json)
-{
-    if (!json)
-        abort(); /* out of memory */
-    return json;
-}
 
 static const json_t *best_of(const struct edge_answer *answers, size_t count)
 {
@@ -31,8 +24,8 @@ static void add_sockets(json_t *to, const json_t *from, const char *edge)
     json_t *socket;
     json_array_foreach(from, i, socket)
     {
-        json_t *copy = must(json_copy(socket));
-        json_object_set_new(copy, "edge", must(json_string(edge)));
+        json_t *copy = must_have(json_copy(socket));
+        json_object_set_new(copy, "edge", must_have(json_string(edge)));
         json_array_append_new(to, copy);
     }
 }
@@ -41,19 +34,19 @@ static json_t *info_of(const json_t *user)
 {
     const char *text = json_text_of(user, "info", NULL);
     json_t *info = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    return info ? info : must(json_null());
+    return info ? info : must_have(json_null());
 }
 
 /* The users of the best answer, by id in `index`, still without sockets. */
 static json_t *copy_users(const json_t *best, json_t *index)
 {
-    json_t *users = must(json_array()), *user;
+    json_t *users = must_have(json_array()), *user;
     size_t i;
     json_array_foreach(json_object_get(best, "users"), i, user)
     {
-        json_t *copy = must(json_copy(user));
+        json_t *copy = must_have(json_copy(user));
         json_object_set_new(copy, "info", info_of(user));
-        json_object_set_new(copy, "sockets", must(json_array()));
+        json_object_set_new(copy, "sockets", must_have(json_array()));
         json_object_set(index, json_text_of(user, "id", ""), copy);
         json_array_append_new(users, copy);
     }
@@ -65,8 +58,8 @@ static void add_hold(json_t *holds, const json_t *answer, const char *edge)
     const json_t *hold = json_object_get(answer, "hold");
     if (!json_is_object(hold))
         return;
-    json_t *copy = must(json_deep_copy(hold));
-    json_object_set_new(copy, "edge", must(json_string(edge)));
+    json_t *copy = must_have(json_deep_copy(hold));
+    json_object_set_new(copy, "edge", must_have(json_string(edge)));
     json_array_append_new(holds, copy);
 }
 
@@ -84,28 +77,28 @@ static void add_answer(json_t *whole, json_t *index, const json_t *answer)
     }
     add_sockets(json_object_get(whole, "sockets"), json_object_get(here, "sockets"), edge);
     add_hold(json_object_get(whole, "holds"), answer, edge);
-    json_array_append_new(json_object_get(whole, "asked"), must(json_string(edge)));
+    json_array_append_new(json_object_get(whole, "asked"), must_have(json_string(edge)));
     int64_t sum = json_number_of(whole, "subscriptions", 0) + json_number_of(here, "subscriptions", 0);
-    json_object_set_new(whole, "subscriptions", must(json_integer(sum)));
+    json_object_set_new(whole, "subscriptions", must_have(json_integer(sum)));
 }
 
 static json_t *join(const struct edge_answer *answers, size_t count)
 {
     const json_t *best = best_of(answers, count);
-    json_t *whole = must(json_copy((json_t *)(uintptr_t)best)), *index = must(json_object());
+    json_t *whole = must_have(json_copy((json_t *)(uintptr_t)best)), *index = must_have(json_object());
     static const char *const of_one[] = {"id", "edge", "here", "hold"}, *const lists[] = {"sockets", "holds",
                                                                             "asked", "not_asked"};
     for (size_t i = 0; i < 4; i++)
         json_object_del(whole, of_one[i]);
     for (size_t i = 0; i < 4; i++)
-        json_object_set_new(whole, lists[i], must(json_array()));
+        json_object_set_new(whole, lists[i], must_have(json_array()));
     json_object_set_new(whole, "users", copy_users(best, index));
     for (size_t i = 0; i < count; i++) {
         if (answers[i].json)
             add_answer(whole, index, answers[i].json);
         else if (answers[i].problem[0])
             json_array_append_new(json_object_get(whole, "not_asked"),
-                must(json_pack("{s:s, s:s}", "edge", answers[i].where, "why", answers[i].problem)));
+                must_have(json_pack("{s:s, s:s}", "edge", answers[i].where, "why", answers[i].problem)));
     }
     json_decref(index);
     return whole;
@@ -115,12 +108,10 @@ json_t *roster_ask(const struct tool_call *call, const char *app, const char *ch
 {
     struct tool_edges edges;
     tool_edges_init(&edges, call);
-    struct edge_answer *answers = calloc(edges.count + 1, sizeof(*answers));
+    struct edge_answer *answers = new_array(edges.count + 1, sizeof(*answers));
     char *app_part = parameter_new("app", app), *channel_part = parameter_new("channel", channel);
-    char *user_part = user ? parameter_new("user", user) : strdup(""), *path;
-    if (!answers || !user_part ||
-        asprintf(&path, "/api/who?%s%s%s", app_part + 1, channel_part, user_part) < 0)
-        abort();
+    char *user_part = user ? parameter_new("user", user) : new_text("");
+    char *path = new_printed("/api/who?%s%s%s", app_part + 1, channel_part, user_part);
     json_t *whole = edges_ask(call, &edges, path, answers) ? join(answers, edges.count) : NULL;
     edge_answers_complain(answers, edges.count);
     edge_answers_deinit(answers, edges.count);

@@ -1,5 +1,7 @@
 #include "edge/tools/text.h"
 
+#include "presence/base/new.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -63,11 +65,9 @@ void text_table_cell(struct text_table *table, const char *text)
 
 void text_table_printf(struct text_table *table, const char *format, ...)
 {
-    char *text;
     va_list arguments;
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        abort();
+    char *text = new_vprinted(format, arguments);
     va_end(arguments);
     text_table_cell(table, text);
     free(text);
@@ -86,9 +86,7 @@ static void add_cell(struct buffer *out, const char *cell, size_t width, bool is
 
 void text_table_write(struct text_table *table, struct buffer *out)
 {
-    size_t *widths = calloc(table->columns, sizeof(*widths));
-    if (!widths)
-        abort();
+    size_t *widths = new_array(table->columns, sizeof(*widths));
     const char *cell = table->cells.bytes;
     for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
         size_t columns = text_columns(cell, strlen(cell));

@@ -3,10 +3,10 @@
 
 #include "edge/base/clock.h"
 #include "edge/tools/screen.h"
+#include "presence/base/new.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     LOOK_MS = 2000,     /* as often as edges take their samples */
@@ -40,9 +40,8 @@ static json_t *ask_any(struct top *top, const char *path)
 
 static void ask_channels(struct top *top)
 {
-    char *app = parameter_new("app", top->app), *path;
-    if (asprintf(&path, "/api/channels?limit=%d%s", CHANNELS_SHOWN, app) < 0)
-        abort();
+    char *app = parameter_new("app", top->app);
+    char *path = new_printed("/api/channels?limit=%d%s", CHANNELS_SHOWN, app);
     json_decref(top->channels);
     top->channels = ask_any(top, path);
     free(app);
@@ -105,9 +104,7 @@ int tool_top(const struct tool_call *call)
     if (!top.app && call->config->app_count == 1)
         top.app = call->config->apps[0].id;
     tool_edges_init(&top.edges, call);
-    top.answers = calloc(top.edges.count + 1, sizeof(*top.answers));
-    if (!top.answers)
-        abort();
+    top.answers = new_array(top.edges.count + 1, sizeof(*top.answers));
     int status = !call->json && screen_open() ? show_live(&top) : show_once(&top);
     edge_answers_deinit(top.answers, top.edges.count);
     free(top.answers);

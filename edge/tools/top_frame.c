@@ -1,8 +1,8 @@
 #include "edge/tools/top_frame.h"
 
 #include "edge/tools/text.h"
+#include "presence/base/new.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { HEALED_SHOWN = 8 };
@@ -267,36 +267,29 @@ void top_frame_write(const struct top_look *look, bool is_live, struct buffer *o
     write_healed(look, out);
 }
 
-static json_t *must(json_t *json)
-{
-    if (!json)
-        abort(); /* out of memory */
-    return json;
-}
-
 static json_t *edge_json(const json_t *edge)
 {
     static const char *const names[] = {
         "frames_sent", "messages_received", "publishes", "bytes_sent", "bytes_received"};
-    json_t *copy = must(json_copy((json_t *)(uintptr_t)edge)), *rates = must(json_object());
+    json_t *copy = must_have(json_copy((json_t *)(uintptr_t)edge)), *rates = must_have(json_object());
     json_object_del(copy, "samples");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        json_object_set_new(rates, names[i], must(json_real(top_rate(edge, names[i]))));
+        json_object_set_new(rates, names[i], must_have(json_real(top_rate(edge, names[i]))));
     json_object_set_new(copy, "rates", rates);
     return copy;
 }
 
 json_t *top_frame_json(const struct top_look *look)
 {
-    json_t *edges = must(json_array()), *not_asked = must(json_array());
+    json_t *edges = must_have(json_array()), *not_asked = must_have(json_array());
     for (size_t i = 0; i < look->count; i++) {
         const struct edge_answer *answer = &look->answers[i];
         if (answer->json)
             json_array_append_new(edges, edge_json(answer->json));
         else if (answer->problem[0])
             json_array_append_new(
-                not_asked, must(json_pack("{s:s, s:s}", "edge", answer->where, "why", answer->problem)));
+                not_asked, must_have(json_pack("{s:s, s:s}", "edge", answer->where, "why", answer->problem)));
     }
-    return must(json_pack("{s:I, s:o, s:O?, s:O?, s:o}", "time_ms", (json_int_t)look->now_ms, "edges", edges,
-        "fleet", look->fleet, "channels", look->channels, "not_asked", not_asked));
+    return must_have(json_pack("{s:I, s:o, s:O?, s:O?, s:o}", "time_ms", (json_int_t)look->now_ms, "edges",
+        edges, "fleet", look->fleet, "channels", look->channels, "not_asked", not_asked));
 }

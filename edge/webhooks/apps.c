@@ -2,6 +2,7 @@
 #include "edge/webhooks/webhooks_private.h"
 
 #include "edge/base/log.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,7 @@ struct hooked_app *hooked_app_find(struct webhooks *webhooks, const char *app_id
 static struct hooked_app *add_app(struct webhooks *webhooks, const char *app_id)
 {
     size_t bytes = strlen(app_id) + 1;
-    struct hooked_app *hooked = calloc(1, sizeof(*hooked) + bytes);
-    if (!hooked)
-        abort();
+    struct hooked_app *hooked = new_zeroed(sizeof(*hooked) + bytes);
     memcpy(hooked->id, app_id, bytes);
     TAILQ_INIT(&hooked->endpoints);
     HASH_ADD_STR(webhooks->apps, id, hooked);
@@ -57,9 +56,7 @@ static struct endpoint *take_by_number(struct endpoint_queue *old, size_t number
  * another URL, the one at its place in the list; else (NULL) none. */
 static struct endpoint **match(struct endpoint_queue *old, const struct app *before, const struct app *app)
 {
-    struct endpoint **matched = calloc(app->webhook_count + 1, sizeof(struct endpoint *));
-    if (!matched)
-        abort();
+    struct endpoint **matched = new_array(app->webhook_count + 1, sizeof(struct endpoint *));
     for (size_t i = 0; i < app->webhook_count; i++)
         if (app->webhooks[i].wants)
             matched[i] = take_by_url(old, before, app->webhooks[i].url);

@@ -2,6 +2,7 @@
 
 #include "edge/base/container.h"
 #include "edge/webhooks/address.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +33,6 @@ struct client {
     uv_timer_t timer;
     struct watch_list watches;
 };
-
-static void must(bool good)
-{
-    if (!good)
-        abort(); /* out of memory, or an option that the library was built without */
-}
 
 /* ---- ends of requests ---- */
 
@@ -129,8 +124,7 @@ static void on_readiness(uv_poll_t *poll, int status, int events)
 
 static struct watch *start_watching(struct client *client, curl_socket_t socket)
 {
-    struct watch *watch = calloc(1, sizeof(*watch));
-    must(watch);
+    struct watch *watch = new_zeroed(sizeof(*watch));
     watch->socket = socket;
     watch->client = client;
     must(uv_poll_init_socket(client->loop, &watch->poll, socket) == 0);
@@ -266,8 +260,7 @@ static void set_request(CURL *easy, struct client_request *request)
 void client_post(struct client *client, struct client_request *request)
 {
     request->client = client;
-    request->easy = curl_easy_init();
-    must(request->easy);
+    request->easy = must_have(curl_easy_init());
     set_rules(request->easy);
     set_request(request->easy, request);
     must(curl_multi_add_handle(client->multi, request->easy) == CURLM_OK);
@@ -283,12 +276,11 @@ void client_cancel(struct client_request *request)
 
 struct client *client_new(uv_loop_t *loop, bool any_address)
 {
-    struct client *client = calloc(1, sizeof(*client));
-    must(client && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    struct client *client = new_zeroed(sizeof(*client));
+    must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     client->loop = loop;
     client->any_address = any_address;
-    client->multi = curl_multi_init();
-    must(client->multi);
+    client->multi = must_have(curl_multi_init());
     uv_timer_init(loop, &client->timer);
     LIST_INIT(&client->watches);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);

@@ -5,6 +5,7 @@
 #include "edge/base/clock.h"
 #include "edge/base/container.h"
 #include "edge/base/log.h"
+#include "presence/base/new.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -75,9 +76,7 @@ static void bound(struct endpoint *added_to)
 
 void endpoint_add(struct endpoint *endpoint, struct event *event)
 {
-    struct item *item = malloc(sizeof(*item));
-    if (!item)
-        abort();
+    struct item *item = must_have(malloc(sizeof(*item)));
     *item = (struct item){.event = event, .since_ms = endpoint->webhooks->now_ms()};
     event->waiting++;
     TAILQ_INSERT_TAIL(&endpoint->queue, item, entry);
@@ -175,14 +174,9 @@ static void write_body(struct endpoint *endpoint)
 
 static void add_header(struct curl_slist **headers, const char *name, const char *value)
 {
-    struct buffer line = {0};
-    buffer_printf(&line, "%s: %s", name, value);
-    buffer_add(&line, "", 1);
-    struct curl_slist *longer = curl_slist_append(*headers, line.bytes);
-    if (!longer)
-        abort();
-    *headers = longer;
-    buffer_deinit(&line);
+    char *line = new_printed("%s: %s", name, value);
+    *headers = must_have(curl_slist_append(*headers, line));
+    free(line);
 }
 
 /* PHP reads these names in exactly this case. */
@@ -347,9 +341,7 @@ static void on_answered(struct client_request *request, enum client_result resul
 
 struct endpoint *endpoint_new(struct webhooks *webhooks, struct hooked_app *hooked)
 {
-    struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
-    if (!endpoint)
-        abort();
+    struct endpoint *endpoint = new_zeroed(sizeof(*endpoint));
     endpoint->webhooks = webhooks;
     endpoint->hooked = hooked;
     endpoint->pause.expired = on_pause_over;

@@ -1,6 +1,8 @@
 /* What of a lane is not done with. */
 #include "edge/webhooks/webhooks_private.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +10,7 @@ enum { EVENT_ID_BYTES = 256 }; /* the stores' are shorter */
 
 static struct lane *new_lane(struct webhooks *webhooks, unsigned number)
 {
-    struct lane *lane = calloc(1, sizeof(*lane));
-    if (!lane)
-        abort();
+    struct lane *lane = new_zeroed(sizeof(*lane));
     lane->webhooks = webhooks;
     lane->number = number;
     TAILQ_INIT(&lane->events);
@@ -20,9 +20,7 @@ static struct lane *new_lane(struct webhooks *webhooks, unsigned number)
 struct lane *lane_of(struct webhooks *webhooks, unsigned number)
 {
     if (number >= webhooks->lane_count) {
-        webhooks->lanes = realloc(webhooks->lanes, (number + 1) * sizeof(*webhooks->lanes));
-        if (!webhooks->lanes)
-            abort();
+        webhooks->lanes = resized(webhooks->lanes, number + 1, sizeof(*webhooks->lanes));
         for (unsigned i = webhooks->lane_count; i <= number; i++)
             webhooks->lanes[i] = NULL;
         webhooks->lane_count = number + 1;
@@ -39,9 +37,7 @@ struct event *lane_add(struct lane *lane, const char *id)
     HASH_FIND(hh, lane->index, id, id_bytes, event);
     if (event)
         return NULL;
-    event = calloc(1, sizeof(*event) + id_bytes + 1);
-    if (!event)
-        abort();
+    event = new_zeroed(sizeof(*event) + id_bytes + 1);
     memcpy(event->id, id, id_bytes + 1);
     event->lane = lane;
     HASH_ADD_KEYPTR(hh, lane->index, event->id, id_bytes, event);

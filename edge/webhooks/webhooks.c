@@ -1,6 +1,7 @@
 #include "edge/webhooks/webhooks_private.h"
 
 #include "edge/base/container.h"
+#include "presence/base/new.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,9 +88,7 @@ bool webhooks_wanted(const struct config *config)
 struct webhooks *webhooks_new(uv_loop_t *loop, struct wheel *wheel, uint64_t (*now_ms)(void),
     const struct config *config, const struct webhooks_listener *listener)
 {
-    struct webhooks *webhooks = calloc(1, sizeof(*webhooks));
-    if (!webhooks)
-        abort();
+    struct webhooks *webhooks = new_zeroed(sizeof(*webhooks));
     webhooks->wheel = wheel;
     webhooks->now_ms = now_ms;
     webhooks->listener = *listener;

@@ -1,43 +1,17 @@
 #include "presence/engine/args.h"
 
+#include "presence/base/new.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void *new_zeroed(size_t bytes)
-{
-    void *memory = calloc(1, bytes);
-    if (!memory)
-        abort();
-    return memory;
-}
-
-char *new_copy(const char *bytes, size_t length)
-{
-    char *copy = new_zeroed(length + 1);
-    if (length)
-        memcpy(copy, bytes, length);
-    return copy;
-}
-
-static void *grow(void *memory, size_t *capacity, size_t needed, size_t unit)
-{
-    if (needed <= *capacity)
-        return memory;
-    size_t wider = *capacity * 2 > needed ? *capacity * 2 : needed + 16;
-    memory = realloc(memory, wider * unit);
-    if (!memory)
-        abort();
-    *capacity = wider;
-    return memory;
-}
-
 void args_add(struct args *args, const char *bytes, size_t length)
 {
-    args->bytes = grow(args->bytes, &args->capacity, args->length + length + 1, 1);
-    args->ends = grow(args->ends, &args->ends_capacity, args->count + 1, sizeof *args->ends);
+    args->bytes = grown(args->bytes, &args->capacity, args->length + length + 1, 1);
+    args->ends = grown(args->ends, &args->ends_capacity, args->count + 1, sizeof *args->ends);
     if (length)
         memcpy(args->bytes + args->length, bytes, length);
     args->length += length;
@@ -57,14 +31,11 @@ void args_number(struct args *args, uint64_t number)
 
 void args_printf(struct args *args, const char *format, ...)
 {
-    char *text;
     va_list list;
     va_start(list, format);
-    int length = vasprintf(&text, format, list);
+    char *text = new_vprinted(format, list);
     va_end(list);
-    if (length < 0)
-        abort();
-    args_add(args, text, (size_t)length);
+    args_string(args, text);
     free(text);
 }
 

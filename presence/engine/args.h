@@ -21,7 +21,3 @@ void args_append(struct args *args, const struct args *more);
 /* The string at that place; valid until the list changes. */
 const char *args_at(const struct args *args, size_t at, size_t *length);
 void args_deinit(struct args *args);
-
-/* calloc() and strndup() that do not fail. */
-void *new_zeroed(size_t bytes);
-char *new_copy(const char *bytes, size_t length);

@@ -1,6 +1,8 @@
 /* The bus: which topics a shard's subscriber connection follows, and the watch over it. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

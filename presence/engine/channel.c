@@ -1,6 +1,8 @@
 /* Channels of this edge: subscriptions, the facts they amount to, and when a subscriber is answered. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* The engine as a whole: making, freeing, the turn, and what is asked about it. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,6 +2,8 @@
  * the observer, and forgotten by Redis when he is done with them. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

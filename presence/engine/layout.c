@@ -15,6 +15,8 @@
  */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

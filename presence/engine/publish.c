@@ -2,6 +2,8 @@
  * what may stay local is delivered here at once; its echo, should it come, is known by its id. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 
 struct publishing {

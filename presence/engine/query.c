@@ -2,6 +2,8 @@
  * with its age, or it is said that nothing is known. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 

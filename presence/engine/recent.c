@@ -8,6 +8,8 @@
  */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 
 enum { WAITS_US = 3001000 }; /* LEAVE_WAITS of roster.lua, and a little for the digits of its scores */

@@ -1,8 +1,9 @@
 /* Scrubbing: once a period every channel of this edge is compared with Redis, a slice with each heartbeat. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     CHANNELS_AT_ONCE = 50,

@@ -1,6 +1,8 @@
 /* Shards: commands in flight, their deadlines, and what each kind of answer asks for. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

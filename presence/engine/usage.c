@@ -2,6 +2,8 @@
  * app is counted in one partition, chosen by its id, so that a heartbeat carries a few apps only. */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,7 @@
 #include "presence/engine/wire.h"
 
+#include "presence/base/new.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,9 @@
  */
 #include "presence/engine/engine_internal.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- facts ---- */
 

@@ -1,11 +1,14 @@
 #include "presence/redis/connection.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     READ_BYTES = 64 * 1024,
+    FIRST_OUT_BYTES = 4096,
     /* Written but not yet taken by the kernel: a Redis this far behind is not coming back in time. */
     BACKLOG_BYTES = 256 * 1024 * 1024,
 };
@@ -141,9 +144,7 @@ static void on_written(uv_write_t *request, int status)
 /* The bytes are libuv's until they are written, then freed. */
 static void write_bytes(struct redis_connection *connection, char *bytes, size_t length)
 {
-    struct write *write = calloc(1, sizeof *write);
-    if (!write)
-        abort();
+    struct write *write = new_zeroed(sizeof *write);
     write->request.data = write;
     write->connection = connection;
     write->bytes = bytes;
@@ -181,12 +182,8 @@ static void on_flush(uv_prepare_t *prepare)
 static void add(struct redis_connection *connection, const char *bytes, size_t length)
 {
     size_t needed = connection->out_bytes + length;
-    if (needed > connection->out_capacity) {
-        connection->out_capacity = needed * 2 > 4096 ? needed * 2 : 4096;
-        connection->out = realloc(connection->out, connection->out_capacity);
-        if (!connection->out)
-            abort();
-    }
+    connection->out = grown(
+        connection->out, &connection->out_capacity, needed > FIRST_OUT_BYTES ? needed : FIRST_OUT_BYTES, 1);
     memcpy(connection->out + connection->out_bytes, bytes, length);
     connection->out_bytes += length;
 }
@@ -333,17 +330,13 @@ static int start(struct redis_connection *connection)
 struct redis_connection *redis_connection_open(uv_loop_t *loop, const struct redis_address *address,
     struct tls_client *tls, const struct redis_connection_events *events, void *context)
 {
-    struct redis_connection *connection = calloc(1, sizeof *connection);
-    if (!connection)
-        abort();
+    struct redis_connection *connection = new_zeroed(sizeof *connection);
     connection->loop = loop;
     connection->address = *address;
     connection->tls_client = tls_client_ref(tls);
     connection->events = *events;
     connection->context = context;
-    connection->reader = redisReaderCreate();
-    if (!connection->reader)
-        abort();
+    connection->reader = must_have(redisReaderCreate());
     if (address->is_unix)
         uv_pipe_init(loop, &connection->pipe, 0);
     else

@@ -1,5 +1,7 @@
 #include "presence/redis/finder.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 
 struct fixed {
@@ -34,9 +36,7 @@ static void free_fixed(struct master_finder *finder)
 struct master_finder *master_finder_fixed_new(const struct redis_address *address)
 {
     static const struct master_finder_operations operations = {find, reject, confirmed, free_fixed};
-    struct fixed *fixed = calloc(1, sizeof *fixed);
-    if (!fixed)
-        abort();
+    struct fixed *fixed = new_zeroed(sizeof *fixed);
     fixed->finder.operations = &operations;
     fixed->address = *address;
     return &fixed->finder;

@@ -2,20 +2,13 @@
 #include "presence/redis/last_good.h"
 #include "presence/tls/client.h"
 
+#include "presence/base/new.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void step(struct finder_sentinel *finder);
 static void on_poll(uv_timer_t *timer);
-
-static char *copy(const char *text)
-{
-    char *copied = text ? strdup(text) : NULL;
-    if (text && !copied)
-        abort();
-    return copied;
-}
 
 static struct finder_sentinel *behind(struct master_finder *finder)
 {
@@ -79,9 +72,7 @@ static struct instance *add_instance(struct finder_sentinel *finder, const struc
 {
     if (finder->instance_count == PROBES_MAX)
         return NULL;
-    struct instance *instance = calloc(1, sizeof *instance);
-    if (!instance)
-        abort();
+    struct instance *instance = new_zeroed(sizeof *instance);
     struct probe_options options = {
         .username = finder->username,
         .password = finder->password,
@@ -417,19 +408,17 @@ static void free_finder(struct master_finder *face)
 static struct finder_sentinel *new_finder(uv_loop_t *loop, const struct finder_sentinel_options *options)
 {
     static const struct master_finder_operations operations = {find, reject, confirmed, free_finder};
-    struct finder_sentinel *finder = calloc(1, sizeof *finder);
-    if (!finder)
-        abort();
+    struct finder_sentinel *finder = new_zeroed(sizeof *finder);
     finder->finder.operations = &operations;
     finder->loop = loop;
-    finder->master = copy(options->sentinel.master);
-    finder->sentinel_username = copy(options->sentinel.username);
-    finder->sentinel_password = copy(options->sentinel.password);
-    finder->cluster = copy(options->cluster);
-    finder->shard = copy(options->shard);
-    finder->stamp_key = copy(options->stamp_key);
-    finder->username = copy(options->username);
-    finder->password = copy(options->password);
+    finder->master = new_text(options->sentinel.master);
+    finder->sentinel_username = new_text(options->sentinel.username);
+    finder->sentinel_password = new_text(options->sentinel.password);
+    finder->cluster = new_text(options->cluster);
+    finder->shard = new_text(options->shard);
+    finder->stamp_key = new_text(options->stamp_key);
+    finder->username = new_text(options->username);
+    finder->password = new_text(options->password);
     finder->tls = tls_client_ref(options->tls);
     finder->path = last_good_path(options->state_folder, options->cluster, options->shard);
     finder->has_last_good = last_good_read(finder->path, &finder->last_good) == 0;

@@ -1,5 +1,7 @@
 #include "presence/redis/last_good.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,19 +17,11 @@ struct writing {
     void *context;
 };
 
-static char *print(const char *format, const char *a, const char *b, const char *c)
-{
-    char *text;
-    if (asprintf(&text, format, a, b, c) < 0)
-        abort();
-    return text;
-}
-
 char *last_good_path(const char *folder, const char *cluster, const char *shard)
 {
     if (!folder || !folder[0])
         return NULL;
-    return print("%s/%s.%s.master", folder, cluster, shard);
+    return new_printed("%s/%s.%s.master", folder, cluster, shard);
 }
 
 int last_good_read(const char *path, struct redis_address *address)
@@ -61,9 +55,7 @@ static int write_file(const char *path, const char *text)
 static void write_it(uv_work_t *work)
 {
     struct writing *writing = work->data;
-    char number[24];
-    snprintf(number, sizeof number, "%ld", (long)getpid());
-    char *new_path = print("%s.%s%s", writing->path, number, "");
+    char *new_path = new_printed("%s.%ld", writing->path, (long)getpid());
     writing->error = write_file(new_path, writing->text);
     if (!writing->error && rename(new_path, writing->path))
         writing->error = -errno;
@@ -84,13 +76,9 @@ static void on_written(uv_work_t *work, int status)
 void last_good_write(uv_loop_t *loop, const char *path, const struct redis_address *address,
     void (*written)(void *context, const char *why), void *context)
 {
-    struct writing *writing = calloc(1, sizeof *writing);
-    if (!writing)
-        abort();
+    struct writing *writing = new_zeroed(sizeof *writing);
     writing->work.data = writing;
-    writing->path = strdup(path);
-    if (!writing->path)
-        abort();
+    writing->path = new_text(path);
     redis_address_print(address, writing->text);
     writing->written = written;
     writing->context = context;

@@ -1,5 +1,6 @@
 #include "presence/redis/probe.h"
 
+#include "presence/base/new.h"
 #include "presence/redis/questioner.h"
 
 #include <stdlib.h>
@@ -111,9 +112,7 @@ struct probe *probe_new(uv_loop_t *loop, const struct redis_address *address,
     const struct probe_options *options, void (*finished)(void *context), void *context)
 {
     static const struct questioner_events events = {on_replied, on_finished};
-    struct probe *probe = calloc(1, sizeof *probe);
-    if (!probe)
-        abort();
+    struct probe *probe = new_zeroed(sizeof *probe);
     probe->loop = loop;
     probe->cluster = options->cluster;
     probe->shard = options->shard;

@@ -1,5 +1,7 @@
 #include "presence/redis/questioner.h"
 
+#include "presence/base/new.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,9 +116,7 @@ uint64_t questioner_asked_ms(const struct questioner *questioner)
 struct questioner *questioner_new(uv_loop_t *loop, const struct redis_address *address,
     const struct questioner_options *options, const struct questioner_events *events, void *context)
 {
-    struct questioner *questioner = calloc(1, sizeof *questioner);
-    if (!questioner)
-        abort();
+    struct questioner *questioner = new_zeroed(sizeof *questioner);
     questioner->loop = loop;
     questioner->address = *address;
     questioner->options = *options;

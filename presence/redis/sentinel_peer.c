@@ -1,5 +1,6 @@
 #include "presence/redis/sentinel_peer.h"
 
+#include "presence/base/new.h"
 #include "presence/redis/questioner.h"
 
 #include <stdlib.h>
@@ -168,9 +169,7 @@ struct sentinel_peer *sentinel_peer_new(uv_loop_t *loop, const struct redis_addr
     const struct sentinel_peer_options *options, const struct sentinel_peer_events *events, void *context)
 {
     static const struct questioner_events asks = {on_replied, on_finished};
-    struct sentinel_peer *peer = calloc(1, sizeof *peer);
-    if (!peer)
-        abort();
+    struct sentinel_peer *peer = new_zeroed(sizeof *peer);
     peer->loop = loop;
     peer->address = *address;
     peer->options = *options;

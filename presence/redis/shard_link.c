@@ -1,5 +1,6 @@
 #include "presence/redis/shard_link.h"
 
+#include "presence/base/new.h"
 #include "presence/redis/setup_check.h"
 
 #include <stdio.h>
@@ -29,14 +30,6 @@ struct shard_link {
 static void try_later(struct shard_link *link, uint64_t ms);
 static void open_bus(struct shard_link *link);
 static void on_timer(uv_timer_t *timer);
-
-static char *copy(const char *text)
-{
-    char *copied = text ? strdup(text) : NULL;
-    if (text && !copied)
-        abort();
-    return copied;
-}
 
 static void send_words(struct redis_connection *connection, size_t count, const char *const *words)
 {
@@ -131,9 +124,7 @@ static struct reply reply_of(const redisReply *from, struct reply *elements)
 static void pass_reply(struct shard_link *link, const redisReply *from)
 {
     size_t count = from->type == REDIS_REPLY_ARRAY ? from->elements : 0;
-    struct reply *elements = calloc(count + 1, sizeof *elements);
-    if (!elements)
-        abort();
+    struct reply *elements = new_array(count + 1, sizeof *elements);
     for (size_t i = 0; i < count; i++)
         elements[i] = reply_of(from->element[i], NULL);
     struct reply reply = reply_of(from, elements);
@@ -355,14 +346,12 @@ static void on_finder_alarm(void *context, const char *text)
 struct shard_link *shard_link_new(uv_loop_t *loop, const struct shard_link_options *options,
     const struct shard_link_events *events, void *context)
 {
-    struct shard_link *link = calloc(1, sizeof *link);
-    if (!link)
-        abort();
+    struct shard_link *link = new_zeroed(sizeof *link);
     link->loop = loop;
     link->options = *options;
-    link->options.name = copy(options->name);
-    link->options.username = copy(options->username);
-    link->options.password = copy(options->password);
+    link->options.name = new_text(options->name);
+    link->options.username = new_text(options->username);
+    link->options.password = new_text(options->password);
     link->events = *events;
     link->context = context;
     options->finder->moved = on_moved;
@@ -384,10 +373,8 @@ void shard_link_send(struct shard_link *link, const struct engine_request *reque
     }
     char keys[12];
     size_t argc = request->argc + 3;
-    const char **argv = calloc(argc, sizeof *argv);
-    size_t *bytes = calloc(argc, sizeof *bytes);
-    if (!argv || !bytes)
-        abort();
+    const char **argv = new_array(argc, sizeof *argv);
+    size_t *bytes = new_array(argc, sizeof *bytes);
     snprintf(keys, sizeof keys, "%u", request->keys);
     argv[0] = "EVALSHA", bytes[0] = 7;
     argv[1] = link->sha[request->script], bytes[1] = 40;

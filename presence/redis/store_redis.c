@@ -1,5 +1,6 @@
 #include "presence/redis/store_redis.h"
 
+#include "presence/base/new.h"
 #include "presence/redis/setup_check.h"
 #include "presence/redis/shard_link.h"
 
@@ -76,8 +77,7 @@ static uint64_t random_number(void *context)
 {
     uint64_t number;
     (void)context;
-    if (getrandom(&number, sizeof number, 0) != sizeof number)
-        abort();
+    must(getrandom(&number, sizeof number, 0) == sizeof number);
     return number;
 }
 
@@ -248,14 +248,6 @@ static void on_chosen(void *context, const char *text)
 
 /* ---- making and freeing ---- */
 
-static char *copy(const char *text)
-{
-    char *copied = strdup(text ? text : "");
-    if (!copied)
-        abort();
-    return copied;
-}
-
 static void drop_link(struct link_of *of)
 {
     shard_link_free(of->link);
@@ -399,9 +391,7 @@ static int check(const struct store_redis_options *options, char *problem, size_
 /* The engine's part of a list of shards; to be freed. */
 static struct engine_shard *names_of(const struct store_redis_shard *shards, unsigned count)
 {
-    struct engine_shard *names = calloc(count, sizeof *names);
-    if (!names)
-        abort();
+    struct engine_shard *names = new_array(count, sizeof *names);
     for (unsigned i = 0; i < count; i++)
         names[i] = (struct engine_shard){shards[i].name, shards[i].leaving};
     return names;
@@ -479,17 +469,14 @@ static char *describe(const struct store_redis_shard *of)
 {
     char *text = NULL;
     size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    if (!out)
-        abort();
+    FILE *out = must_have(open_memstream(&text, &bytes));
     const char *const words[] = {of->address, of->username, of->password, of->sentinel.master,
         of->sentinel.username, of->sentinel.password};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         fprintf(out, "%d%s\n", words[i] != NULL, words[i] ? words[i] : "");
     for (size_t i = 0; is_under_sentinel(of) && i < of->sentinel.address_count; i++)
         fprintf(out, "%s\n", of->sentinel.addresses[i]);
-    if (fclose(out))
-        abort();
+    must(fclose(out) == 0);
     return text;
 }
 
@@ -520,17 +507,15 @@ int store_redis_new(uv_loop_t *loop, const struct store_redis_options *options,
     int error = check(options, problem, problem_bytes);
     if (error)
         return error;
-    struct store_redis *store = calloc(1, sizeof *store);
-    if (!store)
-        abort();
+    struct store_redis *store = new_zeroed(sizeof *store);
     store->loop = loop;
     store->tls = tls_client_ref(options->tls);
     store->log = options->log;
     store->log_context = options->log_context;
     store->note = options->note;
-    store->prefix = copy(options->prefix);
-    store->cluster = copy(options->cluster);
-    store->state_folder = options->state_folder ? copy(options->state_folder) : NULL;
+    store->prefix = new_text(options->prefix ? options->prefix : "");
+    store->cluster = new_text(options->cluster ? options->cluster : "");
+    store->state_folder = new_text(options->state_folder);
     store->heartbeat_ms = options->heartbeat_ms;
     setup_check_shards(options->shards, options->shard_count, on_setup, store);
     store->engine = make_engine(store, options, observer, observer_context);

@@ -1,5 +1,7 @@
 #include "presence/tls/client.h"
 
+#include "presence/base/new.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -28,15 +30,13 @@ struct tls_stream {
 
 struct tls_client *tls_client_new(const struct tls_client_options *options, struct tls_problem *problem)
 {
-    struct tls_client *client = calloc(1, sizeof *client);
+    struct tls_client *client = new_zeroed(sizeof *client);
     const char *oddity;
     int err = 0;
-    if (!client || !(client->context = SSL_CTX_new(TLS_client_method())))
-        abort();
+    client->context = must_have(SSL_CTX_new(TLS_client_method()));
     atomic_init(&client->references, 1);
-    client->server_name = strdup(options->server_name ? options->server_name : "");
-    if (!client->server_name || !SSL_CTX_set_min_proto_version(client->context, TLS1_2_VERSION))
-        abort();
+    client->server_name = new_text(options->server_name ? options->server_name : "");
+    must(SSL_CTX_set_min_proto_version(client->context, TLS1_2_VERSION));
     SSL_CTX_set_verify(client->context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_options(client->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     if (options->authorities.bytes)
@@ -84,15 +84,11 @@ static void go_on(struct tls_stream *stream);
 
 struct tls_stream *tls_stream_new(struct tls_client *client, const char *host)
 {
-    struct tls_stream *stream = calloc(1, sizeof *stream);
-    if (!stream)
-        abort();
+    struct tls_stream *stream = new_zeroed(sizeof *stream);
     stream->client = tls_client_ref(client);
-    stream->ssl = SSL_new(client->context);
-    stream->in = BIO_new(BIO_s_mem());
-    stream->out = BIO_new(BIO_s_mem());
-    if (!stream->ssl || !stream->in || !stream->out)
-        abort();
+    stream->ssl = must_have(SSL_new(client->context));
+    stream->in = must_have(BIO_new(BIO_s_mem()));
+    stream->out = must_have(BIO_new(BIO_s_mem()));
     SSL_set_bio(stream->ssl, stream->in, stream->out);
     SSL_set_connect_state(stream->ssl);
     if (expect(stream->ssl, client->server_name[0] ? client->server_name : host))
@@ -138,8 +134,7 @@ static void go_on(struct tls_stream *stream)
 
 void tls_stream_feed(struct tls_stream *stream, const char *bytes, size_t length)
 {
-    if (length > 0 && BIO_write(stream->in, bytes, (int)length) != (int)length)
-        abort(); /* no memory */
+    must(length == 0 || BIO_write(stream->in, bytes, (int)length) == (int)length);
 }
 
 ssize_t tls_stream_read(struct tls_stream *stream, char *bytes, size_t room)
@@ -184,9 +179,7 @@ size_t tls_stream_take(struct tls_stream *stream, char **bytes)
     *bytes = NULL;
     if (length <= 0)
         return 0;
-    *bytes = malloc((size_t)length);
-    if (!*bytes)
-        abort();
+    *bytes = must_have(malloc((size_t)length));
     memcpy(*bytes, waiting, (size_t)length);
     (void)BIO_reset(stream->out);
     return (size_t)length;

@@ -1,5 +1,7 @@
 #include "presence/tls/pem.h"
 
+#include "presence/base/new.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -42,10 +44,7 @@ static bool holds(struct tls_pem pem, const char *text)
 
 static BIO *open_pem(struct tls_pem pem)
 {
-    BIO *bio = BIO_new_mem_buf(pem.bytes ? pem.bytes : "", (int)pem.length);
-    if (!bio)
-        abort();
-    return bio;
+    return must_have(BIO_new_mem_buf(pem.bytes ? pem.bytes : "", (int)pem.length));
 }
 
 static int refuse_chain(struct tls_pem pem, size_t index, struct tls_problem *problem)

@@ -1,5 +1,6 @@
 #include "presence/redis/doctor/dial.h"
 
+#include "presence/base/new.h"
 #include "presence/tls/client.h"
 
 #include <netdb.h>
@@ -110,9 +111,8 @@ static void *carry(void *context)
 struct dial_tls *dial_tls(const struct redis_address *address, struct tls_client *client, int *fd)
 {
     int ends[2];
-    struct dial_tls *dialed = calloc(1, sizeof *dialed);
-    if (!dialed || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
-        abort();
+    struct dial_tls *dialed = new_zeroed(sizeof *dialed);
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     *fd = ends[0];
     dialed->caller = ends[1];
     dialed->server = dial(address);

@@ -1,5 +1,6 @@
 #include "presence/redis/doctor/edge_facts.h"
 
+#include "presence/base/new.h"
 #include "presence/redis/address.h"
 #include "presence/redis/doctor/dial.h"
 
@@ -88,9 +89,7 @@ static void add_owner(struct edge_facts *facts, const char *key, size_t bytes)
     HASH_FIND(hh, facts->owners, key, bytes, owner);
     if (owner)
         return;
-    owner = calloc(1, sizeof *owner + bytes + 1);
-    if (!owner)
-        abort();
+    owner = new_zeroed(sizeof *owner + bytes + 1);
     memcpy(owner->key, key, bytes);
     HASH_ADD(hh, facts->owners, key[0], bytes, owner);
 }
@@ -108,9 +107,7 @@ static void add_line(struct edge_facts *facts, const char *text, size_t bytes)
     const char *number = memmem(mark + 3, rest, " n ", 3);
     if (number)
         rest = (size_t)(number - mark) - 3 + 2;
-    struct line *line = calloc(1, sizeof *line + head + rest + 2), *old;
-    if (!line)
-        abort();
+    struct line *line = new_zeroed(sizeof *line + head + rest + 2), *old;
     int length = sprintf(line->key, "%.*s %.*s", (int)head, text, (int)rest, mark + 3);
     line->is_settled = is_settled;
     HASH_REPLACE(hh, facts->lines, key[0], (size_t)length, line, old);
@@ -133,9 +130,7 @@ static bool add_answer(struct edge_facts *facts, char *answer)
 
 struct edge_facts *edge_facts_ask(const struct edges_asked *edges, FILE *out)
 {
-    struct edge_facts *facts = calloc(1, sizeof *facts);
-    if (!facts)
-        abort();
+    struct edge_facts *facts = new_zeroed(sizeof *facts);
     for (size_t i = 0; i < edges->count; i++) {
         char *answer = ask(edges->where[i], edges->token);
         bool wants_token = answer && strncmp(answer, "HTTP/1.1 401 ", 13) == 0;
@@ -152,9 +147,7 @@ struct edge_facts *edge_facts_ask(const struct edges_asked *edges, FILE *out)
 static char *print_key(unsigned partition, const char *owner, size_t owner_bytes, const char *channel,
     const char *user, size_t user_bytes)
 {
-    char *key = malloc(strlen(channel) + owner_bytes + 3 * user_bytes + 32);
-    if (!key)
-        abort();
+    char *key = must_have(malloc(strlen(channel) + owner_bytes + 3 * user_bytes + 32));
     char *at =
         key + sprintf(key, "%u %.*s %s %c", partition, (int)owner_bytes, owner, channel, user ? 'u' : 'n');
     if (user)
@@ -207,9 +200,7 @@ void edge_facts_each(const struct edge_facts *facts, edge_fact_each *each, void 
 {
     struct line *line, *next;
     HASH_ITER (hh, facts->lines, line, next) {
-        char *copy = strdup(line->key), *rest = copy;
-        if (!copy)
-            abort();
+        char *copy = new_text(line->key), *rest = copy;
         const char *partition = strsep(&rest, " "), *owner = strsep(&rest, " ");
         const char *channel = strsep(&rest, " "), *kind = strsep(&rest, " ");
         if (line->is_settled && kind)

@@ -1,5 +1,6 @@
 #include "presence/redis/doctor/survey.h"
 
+#include "presence/base/new.h"
 #include "presence/redis/last_good.h"
 #include "presence/redis/questioner.h"
 
@@ -107,9 +108,7 @@ static void on_replied(void *context, unsigned question, const redisReply *reply
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     if (question == INFO && reply->type == REDIS_REPLY_STRING && !instance->info) {
-        instance->info = strdup(reply->str);
-        if (!instance->info)
-            abort();
+        instance->info = new_text(reply->str);
     } else if (question == TIME && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
                reply->element[0]->str && reply->element[1]->str) {
         int64_t its_us =
@@ -210,14 +209,11 @@ static void count_votes(struct survey_shard *shard)
 
 struct survey *survey_make(const struct store_redis_options *options)
 {
-    struct survey *survey = calloc(1, sizeof *survey);
-    if (!survey || uv_loop_init(&survey->loop))
-        abort();
+    struct survey *survey = new_zeroed(sizeof *survey);
+    must(uv_loop_init(&survey->loop) == 0);
     survey->options = options;
     snprintf(survey->stamp_key, sizeof survey->stamp_key, "%s:shard", options->prefix);
-    survey->shards = calloc(options->shard_count, sizeof *survey->shards);
-    if (!survey->shards)
-        abort();
+    survey->shards = new_array(options->shard_count, sizeof *survey->shards);
     for (unsigned i = 0; i < options->shard_count; i++) {
         survey->shards[i].of = &options->shards[i];
         survey->shards[i].survey = survey;

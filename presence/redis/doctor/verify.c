@@ -1,5 +1,6 @@
 #include "presence/redis/doctor/verify.h"
 
+#include "presence/base/new.h"
 #include "presence/redis/doctor/dial.h"
 #include "presence/redis/doctor/edge_facts.h"
 #include "presence/redis/doctor/survey.h"
@@ -197,14 +198,6 @@ static bool take_apart(struct verifying *v, const char *text, size_t bytes, stru
     return key->kind != 0;
 }
 
-static char *copy(const char *text, size_t bytes)
-{
-    char *copied = strndup(text, bytes);
-    if (!copied)
-        abort();
-    return copied;
-}
-
 /* A living owner's fact: does its edge hold it, if it was asked? */
 static void ask_edge(struct verifying *v, const struct key *key, const char *owner, size_t owner_bytes,
     const char *user, size_t user_bytes)
@@ -212,14 +205,12 @@ static void ask_edge(struct verifying *v, const struct key *key, const char *own
     if (edge_facts_say(v->before, key->partition, owner, owner_bytes, key->rest, user, user_bytes) !=
         EDGE_HOLDS_NOT)
         return;
-    struct suspicion *suspicion = calloc(1, sizeof *suspicion);
-    if (!suspicion)
-        abort();
+    struct suspicion *suspicion = new_zeroed(sizeof *suspicion);
     *suspicion = (struct suspicion){.next = v->suspicions,
         .partition = key->partition,
-        .owner = copy(owner, owner_bytes),
-        .channel = copy(key->rest, strlen(key->rest)),
-        .user = user ? copy(user, user_bytes) : NULL,
+        .owner = new_copy(owner, owner_bytes),
+        .channel = new_text(key->rest),
+        .user = user ? new_copy(user, user_bytes) : NULL,
         .user_bytes = user_bytes};
     v->suspicions = suspicion;
 }
@@ -517,9 +508,7 @@ static void read_places_of(const struct survey *survey, unsigned index, struct p
 static struct place *read_places(const struct survey *survey)
 {
     const struct store_redis_options *options = survey->options;
-    struct place *places = calloc(options->partitions, sizeof *places);
-    if (!places)
-        abort();
+    struct place *places = new_array(options->partitions, sizeof *places);
     for (unsigned i = 0; i < options->shard_count; i++)
         read_places_of(survey, i, places);
     for (unsigned p = 0; p < options->partitions; p++) {
