@@ -197,9 +197,10 @@ void process_take_place(struct process *process)
     process->listening.predecessor = -1;
     if (predecessor < 0)
         return;
-    hand_over_finish(predecessor);
-    /* Without the path nobody can follow us in this way, which is in the log; but the predecessor leaves, so we serve. */
+    /* The path first: the predecessor takes it away when it leaves, if it is still its own. Without it nobody can follow us in
+     * this way, which is in the log; but we serve. */
     (void)take_path(process, true);
+    hand_over_finish(predecessor);
 }
 
 void process_give_up_place(struct process *process)

@@ -2,7 +2,7 @@
 // threads
 
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Driver } from '../bench/lib/driver.mjs';
@@ -38,6 +38,13 @@ test(`${TIMES} times under ${RATE} new connections a second: none is refused, no
             sentAway = answer.sent_away;
         }
     })();
+    const path = server.settings.edge.hand_over;
+    let missed = 0; /* looks at the path that found nobody there: who comes then starts beside the others */
+    const looking = setInterval(() => {
+        const end = performance.now() + 2;
+        while (performance.now() < end)
+            missed += existsSync(path) ? 0 : 1;
+    }, 3);
     const began = Date.now();
     try {
         for (let i = 0; i < TIMES; i++) {
@@ -46,8 +53,10 @@ test(`${TIMES} times under ${RATE} new connections a second: none is refused, no
         }
     } finally {
         over = true;
+        clearInterval(looking);
         await knocking;
     }
+    assert.equal(missed, 0, 'at every moment somebody is at the path');
     const seconds = (Date.now() - began) / 1000;
     await driver.stop();
     await server.stop();
