@@ -39,6 +39,8 @@ struct fake_redis {
     bool no_replicas;
     struct loaded_script *scripts;
     struct fake_connection *connections;
+    fake_on_publish on_publish;
+    void *publish_context;
 };
 
 struct subscription {

@@ -290,6 +290,12 @@ uint64_t fake_redis_changes(const struct fake_redis *redis)
     return redis->changes;
 }
 
+void fake_redis_watch(struct fake_redis *redis, fake_on_publish on_publish, void *context)
+{
+    redis->on_publish = on_publish;
+    redis->publish_context = context;
+}
+
 static bool has_expired(const struct fake_redis *redis, const struct key *key)
 {
     return key->expires_ms != FAKE_NO_EXPIRY && redis->now_us / 1000 > key->expires_ms;

@@ -73,5 +73,8 @@ void fake_redis_forget_scripts(struct fake_redis *redis);
 const struct fake_data *fake_redis_data(const struct fake_redis *redis);
 const char *fake_redis_replication_id(const struct fake_redis *redis);
 uint64_t fake_redis_changes(const struct fake_redis *redis);
+/* Told of each PUBLISH, whoever is subscribed; the texts are good for the call. */
+typedef void (*fake_on_publish)(void *context, struct slice topic, struct slice message);
+void fake_redis_watch(struct fake_redis *redis, fake_on_publish on_publish, void *context);
 /* Removes what has expired by the present clock. */
 void fake_redis_expire(struct fake_redis *redis);

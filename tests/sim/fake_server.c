@@ -172,6 +172,8 @@ static struct fake_reply *run_publish(struct call *call)
 {
     int64_t receivers = 0;
     struct fake_connection *next;
+    if (call->redis->on_publish)
+        call->redis->on_publish(call->redis->publish_context, call->argv[1], call->argv[2]);
     for (struct fake_connection *each = call->redis->connections; each; each = next) {
         next = each->next;
         if (!find_subscription(each, call->argv[1]))

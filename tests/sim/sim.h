@@ -6,8 +6,13 @@
  *      truth: who has an open socket            faults (sim_faults.c)       watched (sim_watch.c)
  *
  * A history: clients come and go and faults happen for a while; then the faults stop, and after the bound all must agree with
- * the truth (sim_settle.c). What must never happen is checked at each step (sim_watch.c at the servers, sim_edges.c at the
- * clients).
+ * the truth (sim_settle.c). What must never happen is checked at each step: at a server after each script
+ * (sim_watch.c), at an edge after whatever it was told (sim_edges.c).
+ *
+ * A connection keeps its order; what is on several of them overtakes each other, by latency that is drawn for each message:
+ * so a delta comes before or after the reply to the write that made it. A request comes twice when its reply is lost: the
+ * edge sends the batch again over the next connection. The fault `late` holds up what an edge has sent over a connection that
+ * it then gives up, so that it arrives behind the hello, and the first writes, of the next one.
  *
  * Words: presence.md's. A `boot` is one life of an edge's process. A `mask` is a set of users, a bit each.
  */
@@ -31,6 +36,9 @@ enum {
     OWNERS = 64, /* remembered per partition of a server */
     BOOTS = 64,
     PUBLISHES = 512,
+    HITS = 32,
+    DEATHS = 64,
+    LOSSES = 64,
 };
 
 /* The times of presence.md, scaled down; virtual. */
@@ -80,8 +88,11 @@ struct message {
 struct owner_seen {
     uint64_t owner;
     unsigned boot;
-    uint64_t sequence;  /* the highest number applied */
-    int64_t beat_clock; /* our own lease clock when it last proved alive */
+    int64_t since_us;  /* when it was given out */
+    uint64_t sequence; /* the highest number applied */
+    int64_t
+        beat_clock; /* our own lease clock when it last proved alive, or a new timeline lifted its lease */
+    unsigned beat_steps; /* and how often the server's clock had been stepped by then */
     bool retired;
 };
 
@@ -91,6 +102,7 @@ struct partition_seen {
     int64_t heartbeat_us; /* true time of the last heartbeat */
     unsigned owners;
     struct owner_seen owner[OWNERS];
+    char greeted[48];           /* the timeline that hello told last */
     uint64_t version[ROSTERS];  /* the last one published */
     char timeline[ROSTERS][48]; /* and its timeline */
 };
@@ -105,7 +117,15 @@ struct copy {
     struct dataset_seen seen;
 };
 
+/* A key that somebody else wrote or deleted. */
+struct hit {
+    char key[96];
+    int64_t at_us;
+    bool is_delete; /* the key was deleted, as Redis may do with whatever has a TTL */
+};
+
 struct server {
+    struct sim *sim;
     unsigned number, shard;
     struct fake_redis *redis;
     struct fake_connection *command; /* commands keep no state, so all share one connection */
@@ -114,9 +134,13 @@ struct server {
     int64_t stalled_until_us;
     struct dataset_seen seen;
     struct copy *saved; /* for a rollback, a restart or a failover to come */
-    int64_t lost_us;    /* when it last lost what it had acknowledged; far in the past if never */
-    bool stamp_junk;    /* one of its stamps was damaged */
-    bool junk;          /* someone wrote nonsense into it: DUP and refusals may clean up */
+    int64_t saved_us;
+    int64_t down_us; /* since when, while it is down */
+    int64_t lost_us; /* when it last lost what it had acknowledged; far in the past if never */
+    struct hit hits[HITS];
+    unsigned hit_count;
+    /* The highest version it has ever published, whatever it lost since. */
+    uint64_t version_high[ROSTERS];
 };
 
 /* The two connections of an edge to a shard. */
@@ -124,7 +148,9 @@ struct link {
     struct server *server; /* NULL: down */
     unsigned generation;   /* one more each time it is closed */
     unsigned bus_generation;
-    unsigned closed_generation;  /* up to it, the server does not listen any more */
+    unsigned closed_generation; /* up to it, the server does not listen any more */
+    unsigned late_generation;   /* what was sent over this one is held up */
+    int64_t late_until_us;
     struct fake_connection *bus; /* NULL: down */
     void *bus_end;               /* what the bus' messages are sent by; freed with it */
     bool connecting, bus_connecting;
@@ -165,9 +191,11 @@ struct edge {
     int64_t list_since_us;
     int64_t avoid_until_us[SERVERS];
     int64_t well_since_us; /* since when nothing was wrong with it or its links that may cost it its lease */
+    uint64_t layout_told[PARTITIONS]; /* the highest version that a shard's list has told this boot */
     uint64_t count_told[CHANNELS];
-    uint64_t usage_told;          /* connections of the app on the other edges */
-    bool view_was_read[CHANNELS]; /* since the channel has had clients here */
+    uint64_t usage_told;             /* connections of the app on the other edges */
+    int64_t left_us[ROSTERS][USERS]; /* when it last lost a subscription of his; 0: never */
+    bool view_was_read[CHANNELS];    /* since the channel has had clients here */
 };
 
 enum client_state { CLIENT_FREE, CLIENT_WAITS, CLIENT_READY };
@@ -204,9 +232,19 @@ struct publish {
 enum told { TOLD_NOTHING, TOLD_ADDED, TOLD_REMOVED };
 
 struct excuses {
-    int64_t rollback_us, junk_us, lost_message_us; /* when it was last the case; far in the past if never */
-    bool crash;                                    /* an edge was killed */
-    bool loss;                                     /* data that Redis had acknowledged were lost */
+    int64_t rollback_us, lost_message_us; /* when it was last the case; far in the past if never */
+};
+
+/* An edge that died, or stopped: whom it held, or had held so lately that his departure was not told. */
+struct death {
+    int64_t at_us;
+    uint32_t held[ROSTERS];
+};
+
+/* What a shard had acknowledged between these two, it has lost at the second. */
+struct loss {
+    int64_t from_us, to_us;
+    unsigned shard;
 };
 
 enum fault_kind {
@@ -235,6 +273,8 @@ enum fault_kind {
     FAULT_OUTAGE,
     FAULT_LATENCY,
     FAULT_LAYOUT,
+    FAULT_DELETE,
+    FAULT_LATE,
     FAULT_KINDS,
 };
 extern const char *const fault_names[FAULT_KINDS];
@@ -269,6 +309,10 @@ struct sim {
     unsigned publish_count;
     enum told told[ROSTERS][USERS];
     struct excuses excuses;
+    struct death deaths[DEATHS];
+    unsigned death_count;
+    struct loss losses[LOSSES];
+    unsigned loss_count;
     uint32_t fault_kinds;   /* of this seed */
     unsigned faults_active; /* faults with an end to come */
     int64_t latency_until_us;
@@ -295,15 +339,36 @@ void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(p
 extern const struct engine_io sim_io;
 void link_close(
     struct edge *edge, unsigned shard, bool tell); /* both connections, as the server or the net does */
-void link_close_bus(struct edge *edge, unsigned shard, bool tell); /* the bus only */
+/* What was sent over the present connection, and not arrived yet, does so only then. */
+void link_hold_up(struct edge *edge, unsigned shard, int64_t until_us);
 /* At that time the edge asks the Sentinels again, and leaves an instance that they do not name: one that is empty it cannot tell
  * from a master that lost everything. */
 void link_poll_at(struct edge *edge, unsigned shard, int64_t at_us);
-void link_forget_bus(struct link *link);
 void link_connect_later(struct edge *edge, unsigned shard);
 void server_close_links(struct sim *sim, struct server *server, bool tell);
 bool sim_confirmed(const struct edge *edge, unsigned shard);
 void server_set_clock(struct sim *sim, struct server *server);
+
+/* For sim_bus.c. */
+int64_t link_latency(struct sim *sim);
+/* When what is sent now arrives, keeping the order of `last`, and not before a cut of the link ends. */
+int64_t link_arrival(struct sim *sim, const struct link *link, int64_t *last);
+struct event *link_event(
+    struct edge *edge, unsigned shard, unsigned generation, int64_t at_us, event_run run);
+/* A paused edge, a stalled server or a cut link take an event later; true when it was put off. Events put off to one
+ * moment keep their order. */
+bool link_put_off(struct sim *sim, struct event *event, int64_t until_us);
+bool link_is_present(const struct event *event); /* of the edge's boot, which runs */
+/* The engine's index of the shard. What is on its way when the engine forgets it is for nobody: false. */
+bool link_find_index(const struct edge *edge, unsigned shard, unsigned *index);
+
+/* sim_bus.c: the connections that subscribe. */
+void link_close_bus(struct edge *edge, unsigned shard, bool tell);
+void link_forget_bus(struct link *link);
+void link_connect_bus(struct edge *edge, unsigned shard, int64_t delay_us);
+void link_bus_subscribe(void *context, unsigned index, const char *topic); /* of engine_io, as the next two */
+void link_bus_unsubscribe(void *context, unsigned index, const char *topic);
+void link_bus_reset(void *context, unsigned index, const char *why);
 
 /* sim_scripts.c: the texts, with mutations. */
 /* Applies it to the texts that all servers get; false when there is none of that name or its mark is missing. */
@@ -326,8 +391,8 @@ void clients_start(struct sim *sim);
 bool clients_can_touch(const struct sim *sim);
 void clients_touch(struct sim *sim, bool come);
 void clients_close_all(struct sim *sim);
-void clients_check(struct sim *sim); /* what they were told = what the engine holds */
-void clients_look(struct sim *sim);  /* notes what Redis and the edges have learnt meanwhile */
+void clients_check(const struct edge *edge); /* what they were told = what the engine holds */
+void clients_look(struct sim *sim);          /* notes what Redis and the edges have learnt meanwhile */
 uint32_t sim_truth(const struct sim *sim, unsigned channel); /* users with an open socket */
 uint64_t sim_truth_count(const struct sim *sim, unsigned channel);
 uint32_t sim_connections(const struct edge *edge); /* its clients: each is a connection of its own */
@@ -338,25 +403,44 @@ int channel_of(const char *name);
 /* sim_watch.c: what must hold at the servers. */
 struct watch {
     uint64_t changes;
+    unsigned junk; /* keys of the partition that hold it */
     bool record_was_there;
     bool victim_was_there, timeline_fits;
 };
 void watch_before(struct server *server, const struct message *request, struct watch *watch);
 void watch_after(struct sim *sim, struct server *server, const struct event *event, const struct watch *watch,
     const struct fake_reply *reply);
-void watch_publish(
-    struct sim *sim, struct server *server, const char *topic, const struct fake_reply *message);
-void watch_keys(struct sim *sim, struct server *server);
+void watch_publish(void *server, struct slice topic, struct slice message);
 /* Whether the roster at the shard's master names an owner of that boot for the user. */
 bool watch_is_held(const struct sim *sim, unsigned partition, unsigned channel, int user, unsigned boot);
-void watch_rosters(struct sim *sim, struct server *server);
+/* Every key that begins so has a TTL or is of the fixed set, and what rosters say was true. */
+void watch_keys(struct sim *sim, struct server *server, const char *prefix);
+/* The server has lost everything, or what it was told since the copy was taken. */
+void watch_loss(struct sim *sim, struct server *server, int64_t since_us);
 unsigned partition_of_key(const char *key); /* PARTITIONS: none */
 uint64_t layout_of_key(const char *key);    /* of a partition's */
+
+/* sim_junk.c: what others do to keys. */
+void junk_write(struct sim
+        *sim); /* a random key is replaced by another type, deleted, or gets a field that means nothing */
+void junk_delete(struct sim *sim); /* one that has a TTL goes, as by an eviction policy */
+/* Whether a key that begins so was hit after that time. */
+bool junk_has_hit(const struct server *server, const char *prefix, int64_t after_us);
+bool junk_has_hit_roster(
+    const struct sim *sim, unsigned channel, int64_t after_us);            /* written, not deleted */
+bool junk_has_hit_partition(const struct sim *sim, unsigned partition);    /* on any server */
+bool junk_has_hit_stamps(const struct server *server, unsigned partition); /* its or the shard's */
+bool junk_has_hit_owners(
+    const struct sim *sim, unsigned partition); /* or what else decides who lives in it */
+bool junk_is_any(const struct sim *sim);
+/* Keys of a partition that were replaced by another type, and still are. */
+unsigned junk_left(const struct server *server, unsigned partition);
+bool junk_is(const struct server *server, const struct key *key);
 
 /* sim_layout.c: where partitions live, and the fault of changing it. */
 void layout_start(struct sim *sim);
 void layout_change(struct sim *sim);
-void layout_note_crash(struct sim *sim);
+void layout_note_crash(const struct edge *edge);
 /* The server that has the partition by the layout in force, and the base of its keys. */
 /* Another list of shards for an edge that runs, or for the next one there. */
 void edge_set_list(struct edge *edge, const struct shard_list *list);
@@ -396,6 +480,7 @@ void query_check(
 /* sim_outbox.c: the receiver of webhooks. */
 void outbox_fetch(struct sim *sim); /* fetches what there is, from the servers that the majority names */
 void outbox_check(struct sim *sim);
+void outbox_note_death(struct edge *edge); /* it is about to die, or to stop */
 
 /* Plays one seed. Returns false when it failed; the reason is in failure. */
 struct sim_result {

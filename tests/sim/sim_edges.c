@@ -143,7 +143,7 @@ static bool is_wrong_removal(const struct sim *sim, const struct edge *edge, uns
     int64_t settled_us = (LEASE_MS + 3 * HEARTBEAT_MS) * 1000ll;
     int64_t long_ago_us = sim->now_us - 2 * settled_us;
     if (sim->excuses.rollback_us > long_ago_us ||
-        sim->excuses.junk_us > sim->now_us - 2 * SCRUB_MS * 1000ll ||
+        junk_has_hit_roster(sim, channel, sim->now_us - 2 * SCRUB_MS * 1000ll) ||
         sim->excuses.lost_message_us > sim->now_us - 2 * SCRUB_MS * 1000ll)
         return false;
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -177,7 +177,7 @@ static void on_member(struct edge *edge, struct store_channel *at, const struct 
     sim_trace(sim, "edge %u tells: %s %c%.*s", edge->number, at->name, added ? '+' : '-',
         (int)member->id_bytes, member->id);
     if (channel < 0 || user < 0) {
-        if (sim->excuses.junk_us < 0)
+        if (channel < 0 || member->id_bytes != 1 || !junk_is_any(sim))
             sim_fail(sim, "edge %u tells of a stranger in %s", edge->number, at->name);
         return;
     }
@@ -257,6 +257,7 @@ static void on_tick(struct sim *sim, struct event *event)
         store_set_usage(engine_store(edge->engine), app, sim_connections(edge));
         engine_tick(edge->engine);
         edge_forget_unused(edge);
+        clients_check(edge);
     }
     struct event *again = sim_later(sim, next, on_tick);
     again->edge = edge;
@@ -292,6 +293,7 @@ void edge_start(struct edge *edge)
     edge->paused_until_us = 0;
     edge->retiring = false;
     edge->well_since_us = sim->now_us;
+    memset(edge->layout_told, 0, sizeof(edge->layout_told));
     memset(edge->count_told, 0, sizeof(edge->count_told));
     edge->usage_told = 0;
     sim_trace(sim, "edge %u starts (boot %u)", edge->number, edge->boot);
@@ -310,7 +312,8 @@ void edge_crash(struct edge *edge)
     if (!edge->engine)
         return;
     sim_trace(sim, "edge %u is killed", edge->number);
-    layout_note_crash(sim);
+    layout_note_crash(edge);
+    outbox_note_death(edge);
     for (unsigned i = 0; i < CLIENTS; i++) {
         if (sim->clients[i].edge == edge)
             sim->clients[i].state = CLIENT_FREE;
@@ -346,6 +349,7 @@ void edge_retire(struct edge *edge)
     if (!edge_is_running(edge) || edge->retiring)
         return;
     sim_trace(sim, "edge %u retires", edge->number);
+    outbox_note_death(edge);
     edge->retiring = true;
     engine_retire(edge->engine, HEARTBEAT_MS);
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -400,6 +404,8 @@ static void unsubscribe(struct sim *sim, struct client *client)
     sim_trace(sim, "client %u (u%d) leaves %s on edge %u", (unsigned)(client - sim->clients), client->user,
         channel_names[client->channel], client->edge->number);
     client->state = CLIENT_FREE;
+    if (client->user >= 0)
+        client->edge->left_us[client->channel][client->user] = sim->now_us;
     store_unsubscribe(engine_store(client->edge->engine), &client->subscription);
 }
 
@@ -525,18 +531,20 @@ void clients_look(struct sim *sim)
         look_at_views(&sim->edges[e]);
 }
 
-void clients_check(struct sim *sim)
+void clients_check(const struct edge *edge)
 {
+    struct sim *sim = edge->sim;
     for (unsigned i = 0; i < CLIENTS && !sim->failure[0]; i++) {
         const struct client *client = &sim->clients[i];
-        if (client->state != CLIENT_READY || client->channel >= ROSTERS)
+        if (client->state != CLIENT_READY || client->channel >= ROSTERS || client->edge != edge)
             continue;
         uint32_t held = view_mask(client->subscription.channel);
+        if (held == client->mask)
+            continue;
         char told[USERS + 1], view[USERS + 1];
         say_mask(told, client->mask);
         say_mask(view, held);
-        if (held != client->mask)
-            sim_fail(sim, "client %u in %s was told %s, his edge %u has %s", i,
-                channel_names[client->channel], told, client->edge->number, view);
+        sim_fail(sim, "client %u in %s was told %s, his edge %u has %s", i, channel_names[client->channel],
+            told, edge->number, view);
     }
 }

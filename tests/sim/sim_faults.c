@@ -8,7 +8,7 @@
 const char *const fault_names[FAULT_KINDS] = {"pause", "crash", "retire", "cut", "cut-all", "close",
     "close-bus", "silent-bus", "drop", "flush", "restart-empty", "restart-old", "rollback", "failover",
     "split", "reroute", "clock", "junk", "out-of-memory", "script-flush", "stall", "no-replicas", "outage",
-    "latency", "layout"};
+    "latency", "layout", "delete", "late"};
 
 struct copy *copy_take(const struct server *server)
 {
@@ -70,7 +70,6 @@ static void crash(struct sim *sim)
     struct edge *edge = draw_edge(sim);
     if (!edge->engine)
         return;
-    sim->excuses.crash = true;
     edge_crash(edge);
     fault_end_later(sim, draw_length_us(sim), on_reboot)->edge = edge;
 }
@@ -80,7 +79,6 @@ static void retire(struct sim *sim)
     struct edge *edge = draw_edge(sim);
     if (!edge_is_running(edge))
         return;
-    sim->excuses.crash = true;
     edge_retire(edge);
     fault_end_later(sim, sim_between(sim, 1200000, LEASE_MS * 2000), on_reboot)->edge = edge;
 }
@@ -166,6 +164,17 @@ static void reroute(struct sim *sim)
     link_close(edge, shard, true);
 }
 
+/* What it has sent arrives so late that it has given up the connection by then, and speaks over another. */
+static void hold_up(struct sim *sim)
+{
+    struct edge *edge = draw_edge(sim);
+    unsigned shard = (unsigned)sim_draw(sim, sim->shards_used);
+    int64_t until_us = sim->now_us + sim_between(sim, COMMAND_MS * 1000, COMMAND_MS * 4000);
+    sim_trace(sim, "what edge %u has sent to shard %u is held up", edge->number, shard);
+    edge_mark_unwell(edge, until_us + HEARTBEAT_MS * 1000);
+    link_hold_up(edge, shard, until_us);
+}
+
 static void slow_down(struct sim *sim)
 {
     sim->latency_until_us = sim->now_us + sim_between(sim, 100000, 2000000);
@@ -179,14 +188,14 @@ static void trace_server(struct sim *sim, const struct server *server, const cha
     sim_trace(sim, "server %u of shard %u: %s", server->number, server->shard, what);
 }
 
-static void go_back(struct sim *sim, struct server *server, const struct copy *copy)
+/* since_us: what it was told since then is lost. */
+static void go_back(struct sim *sim, struct server *server, const struct copy *copy, int64_t since_us)
 {
-    sim->excuses.loss = true;
+    watch_loss(sim, server, since_us);
     unsigned steps = server->seen.clock_steps;
     if (copy)
         server->seen = copy->seen;
     server->seen.clock_steps = steps;
-    server->lost_us = sim->now_us;
 }
 
 static void flush(struct sim *sim)
@@ -197,18 +206,20 @@ static void flush(struct sim *sim)
     trace_server(sim, server, "FLUSHALL");
     server_set_clock(sim, server);
     fake_reply_free(fake_command_words(server->command, "FLUSHALL"));
-    go_back(sim, server, NULL);
+    go_back(sim, server, NULL, sim->now_us);
 }
 
-static void keep_copy(struct server *server)
+static void keep_copy(struct sim *sim, struct server *server)
 {
     copy_free(server->saved);
     server->saved = copy_take(server);
+    server->saved_us = sim->now_us;
 }
 
 static void stop_server(struct sim *sim, struct server *server)
 {
     server->alive = false;
+    server->down_us = sim->now_us;
     server_close_links(sim, server, sim_chance(sim, 80));
 }
 
@@ -223,7 +234,7 @@ static void on_server_back(struct sim *sim, struct event *event)
         return;
     const struct copy *copy = event->number == 2 ? server->saved : NULL;
     fake_redis_restart(server->redis, copy ? copy->data : NULL);
-    go_back(sim, server, copy);
+    go_back(sim, server, copy, copy ? server->saved_us : server->down_us);
 }
 
 static void take_down(struct sim *sim, int64_t kind)
@@ -272,7 +283,7 @@ static struct event *copy_and_later(struct sim *sim, event_run run)
     struct server *server = draw_master(sim);
     if (!server->alive)
         return NULL;
-    keep_copy(server);
+    keep_copy(sim, server);
     struct event *event = fault_end_later(sim, draw_loss_us(sim), run);
     event->server = server;
     return event;
@@ -280,7 +291,6 @@ static struct event *copy_and_later(struct sim *sim, event_run run)
 
 static void restart_old(struct sim *sim)
 {
-    sim->excuses.rollback_us = sim->now_us;
     copy_and_later(sim, on_restart_old);
 }
 
@@ -293,7 +303,7 @@ static void on_rollback(struct sim *sim, struct event *event)
     trace_server(sim, server, "is rolled back in place");
     sim->excuses.rollback_us = sim->now_us;
     fake_redis_rollback(server->redis, server->saved->data, true);
-    go_back(sim, server, server->saved);
+    go_back(sim, server, server->saved, server->saved_us);
 }
 
 static void rollback(struct sim *sim)
@@ -308,6 +318,12 @@ static struct server *other_of(struct sim *sim, const struct server *server)
     return &sim->servers[server->number ^ 1];
 }
 
+static void copy_hits(struct server *to, const struct server *from)
+{
+    memcpy(to->hits, from->hits, sizeof(to->hits));
+    to->hit_count = from->hit_count;
+}
+
 static void on_follow(struct sim *sim, struct event *event)
 {
     struct server *old = event->server, *master = sim->masters[old->shard];
@@ -319,9 +335,9 @@ static void on_follow(struct sim *sim, struct event *event)
     struct copy *copy = copy_take(master);
     server_close_links(sim, old, true);
     fake_redis_follow(old->redis, copy->data);
-    go_back(sim, old, copy);
+    go_back(sim, old, copy, old->saved_us);
     old->alive = true;
-    old->junk = old->junk || master->junk;
+    copy_hits(old, master);
     copy_free(copy);
 }
 
@@ -333,10 +349,10 @@ static void promote(struct sim *sim, struct server *old)
     fake_redis_promote(new->redis);
     new->seen = old->saved->seen;
     new->seen.clock_steps = steps + old->seen.clock_steps + 1; /* two servers, two clocks */
-    new->junk = old->junk;
+    copy_hits(new, old);
+    memcpy(new->version_high, old->version_high, sizeof(new->version_high));
     new->alive = true;
-    new->lost_us = sim->now_us;
-    sim->excuses.loss = true;
+    watch_loss(sim, new, old->saved_us);
     sim->masters[old->shard] = new;
     trace_server(sim, new, "is promoted");
 }
@@ -452,51 +468,10 @@ static void stall(struct sim *sim)
     trace_server(sim, server, "stalls");
 }
 
-/* The names in a stamp are what a foreign dataset is told by: an operator's business. And of a server's stamps one at a time
- * is damaged: with all of them gone nobody could tell whose the data are. */
-static bool spares_stamps(struct server *server, const struct key *key, const char *field)
-{
-    bool shard = !strcmp(key->name, "rc:shard");
-    bool stamp = shard || (key->name_bytes && key->name[key->name_bytes - 1] == '}');
-    if (!stamp)
-        return true;
-    bool spared = !server->stamp_junk && !(shard && field && (!strcmp(field, "c") || !strcmp(field, "n")));
-    server->stamp_junk = true;
-    return spared;
-}
-
-/* A random key is deleted, replaced by another type, or gets a field that means nothing. */
-static void write_junk(struct sim *sim)
-{
-    struct server *server = draw_master(sim);
-    const struct fake_data *data = fake_redis_data(server->redis);
-    size_t count = HASH_COUNT(data->keys);
-    if (!server->alive || !count)
-        return;
-    const struct key *key = data->keys;
-    for (size_t skip = (size_t)sim_draw(sim, count); skip; skip--)
-        key = key->hh.next;
-    static const char *const fields[] = {"u2", "v", "b", "x", "i", "s", "c", "t", "id"};
-    const char *field = fields[sim_draw(sim, sizeof(fields) / sizeof(*fields))];
-    bool in_hash = key->type == FAKE_HASH && sim_chance(sim, 50), gone = sim_chance(sim, 30);
-    if (!spares_stamps(server, key, in_hash ? field : NULL))
-        return;
-    char words[160];
-    if (in_hash)
-        snprintf(words, sizeof(words), "HSET %s %s junk", key->name, field);
-    else
-        snprintf(words, sizeof(words), gone ? "DEL %s" : "SET %s junk", key->name);
-    trace_server(sim, server, words);
-    server_set_clock(sim, server);
-    fake_reply_free(fake_command_words(server->command, words));
-    server->junk = true;
-    sim->excuses.junk_us = sim->now_us;
-}
-
 static void (*const runs[FAULT_KINDS])(struct sim *sim) = {pause_edge, crash, retire, cut, cut_all,
     close_link, close_bus, silence_bus, drop_messages, flush, restart_empty, restart_old, rollback, failover,
-    split, reroute, step_clock, write_junk, use_up_memory, forget_scripts, stall, lose_replicas, outage,
-    slow_down, layout_change};
+    split, reroute, step_clock, junk_write, use_up_memory, forget_scripts, stall, lose_replicas, outage,
+    slow_down, layout_change, junk_delete, hold_up};
 
 static void on_fault(struct sim *sim, struct event *event)
 {

@@ -140,11 +140,24 @@ static void check_all_want(struct sim *sim, unsigned partition, unsigned shard)
 {
     for (unsigned e = 0; e < EDGES; e++) {
         const struct edge *edge = &sim->edges[e];
-        if (is_well(edge) && wanted(&edge->list, partition) != shard && !sim->servers[2 * shard].junk &&
-            !sim->servers[2 * shard + 1].junk && sim->excuses.junk_us < 0 &&
-            edge->list_since_us < sim->now_us - HEARTBEAT_MS * 2000ll)
+        if (is_well(edge) && wanted(&edge->list, partition) != shard &&
+            !junk_has_hit_owners(sim, partition) && edge->list_since_us < sim->now_us - HEARTBEAT_MS * 2000ll)
             sim_fail(sim, "partition %u moves to shard %u, and edge %u, who is well, wants it on shard %u",
                 partition, shard, e, wanted(&edge->list, partition));
+    }
+}
+
+/* A partition is taken from a shard only if nobody has stood by that for 2 L. */
+static void check_nobody_stands(struct sim *sim, unsigned partition, unsigned shard)
+{
+    for (unsigned e = 0; e < EDGES; e++) {
+        const struct edge *edge = &sim->edges[e];
+        for (unsigned i = 0; i < edge->list.count && is_well(edge); i++) {
+            if (edge->list.of[i].shard == shard && !edge->list.of[i].leaving &&
+                edge->list_since_us < sim->now_us - LEASE_MS * 2000ll && !junk_is_any(sim))
+                sim_fail(
+                    sim, "partition %u is taken from shard %u, by which edge %u stands", partition, shard, e);
+        }
     }
 }
 
@@ -163,22 +176,37 @@ static void decide(struct sim *sim, unsigned partition, uint64_t layout, unsigne
     old->abandoned = abandoned;
     for (uint64_t v = sim->layout[partition] + 1; v < layout; v++)
         sim->places[partition][v] = *old;
-    sim->excuses.loss |= abandoned;
+    if (abandoned) /* what it had is lost, since anybody there could write to it */
+        watch_loss(sim, sim->masters[old->shard], sim->now_us - (2 * LEASE_MS + 6 * HEARTBEAT_MS) * 1000ll);
     sim->died_moving[partition] |= sim->crash_us > sim->now_us - 2 * HEARTBEAT_MS * 1000;
     sim->layout[partition] = layout;
     sim->places[partition][layout] = (struct place){.shard = shard};
-    if (!abandoned)
+    if (abandoned)
+        check_nobody_stands(sim, partition, old->shard);
+    else
         check_all_want(sim, partition, shard);
 }
 
-/* An edge that has agreed to a move and dies before it has asserted anything there: nobody knows whom it held. */
-void layout_note_crash(struct sim *sim)
+static bool has_asserted(const struct edge *edge, unsigned partition)
 {
-    sim->crash_us = sim->now_us;
-    for (unsigned p = 0; p < PARTITIONS; p++) {
-        if (sim->layout[p] > 1)
-            sim->died_moving[p] |= sim->places[p][sim->layout[p] - 1].left_us > sim->now_us - LEASE_MS * 1000;
+    const struct sim *sim = edge->sim;
+    const struct partition_seen *seen = &layout_server(sim, partition)->seen.partition[partition];
+    int64_t moved_us = sim->places[partition][sim->layout[partition] - 1].left_us;
+    for (unsigned i = 0; i < seen->owners; i++) {
+        if (seen->owner[i].boot == edge->boot && seen->owner[i].since_us >= moved_us &&
+            seen->owner[i].sequence)
+            return true;
     }
+    return false;
+}
+
+/* An edge that has agreed to a move and dies before it has asserted anything there: nobody knows whom it held. */
+void layout_note_crash(const struct edge *edge)
+{
+    struct sim *sim = edge->sim;
+    sim->crash_us = sim->now_us;
+    for (unsigned p = 0; p < PARTITIONS; p++)
+        sim->died_moving[p] |= sim->layout[p] > 1 && !has_asserted(edge, p);
 }
 
 static unsigned shard_of_name(const char *name)
@@ -195,8 +223,8 @@ static void check_left(
     const struct place *place = &sim->places[partition][layout % LAYOUTS];
     bool is_present = layout == sim->layout[partition] && server->shard == place->shard;
     bool may_be_emptied = event->message->script == SCRIPT_OUTBOX;
-    if (is_present || may_be_emptied || server != sim->masters[server->shard] || server->junk ||
-        place->abandoned)
+    if (is_present || may_be_emptied || server != sim->masters[server->shard] ||
+        junk_has_hit_stamps(server, partition) || place->abandoned)
         return;
     if (layout < sim->layout[partition] && server->lost_us >= place->left_us)
         return;
@@ -270,7 +298,7 @@ static void check_copies(struct sim *sim, const struct server *server)
 {
     for (const struct key *key = fake_redis_data(server->redis)->keys; key; key = key->hh.next) {
         unsigned p = partition_of_key(key->name);
-        if (p == PARTITIONS || key->expires_ms != FAKE_NO_EXPIRY)
+        if (p == PARTITIONS || key->expires_ms != FAKE_NO_EXPIRY || junk_has_hit(server, key->name, NEVER_US))
             continue;
         uint64_t layout = layout_of_key(key->name);
         const struct place *place = &sim->places[p][layout % LAYOUTS];
@@ -298,8 +326,7 @@ void layout_settle_check(struct sim *sim)
     }
     for (unsigned i = 0; i < sim->list.count; i++) {
         const struct server *server = sim->masters[sim->list.of[i].shard];
-        if (!server->junk)
-            check_copies(sim, server);
+        check_copies(sim, server);
     }
 }
 
@@ -340,7 +367,6 @@ static void on_change(struct sim *sim, struct event *event)
         return;
     }
     edge->list = list;
-    sim->excuses.crash = true;
     if (sim_chance(sim, 50))
         edge_retire(edge);
     else

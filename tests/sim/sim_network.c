@@ -2,6 +2,7 @@
  * A closed connection may have delivered what was sent, and its replies are lost. */
 #include "tests/sim/sim.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ static const char *script_name(enum script script)
     return script == SCRIPT_COUNT ? "INFO" : script_texts[script].name;
 }
 
-static int64_t latency(struct sim *sim)
+int64_t link_latency(struct sim *sim)
 {
     if (sim->now_us < sim->latency_until_us)
         return sim_between(sim, 1000, 300000);
@@ -19,16 +20,15 @@ static int64_t latency(struct sim *sim)
 }
 
 /* When what is sent now arrives, keeping the order of `last`, and not before a cut of the link ends. */
-static int64_t arrival(struct sim *sim, const struct link *link, int64_t *last)
+int64_t link_arrival(struct sim *sim, const struct link *link, int64_t *last)
 {
     int64_t from = sim->now_us > link->cut_until_us ? sim->now_us : link->cut_until_us;
-    int64_t at = from + latency(sim);
+    int64_t at = from + link_latency(sim);
     *last = at > *last ? at : *last + 1;
     return *last;
 }
 
-static struct event *link_event(
-    struct edge *edge, unsigned shard, unsigned generation, int64_t at_us, event_run run)
+struct event *link_event(struct edge *edge, unsigned shard, unsigned generation, int64_t at_us, event_run run)
 {
     struct event *event = sim_later(edge->sim, at_us, run);
     event->edge = edge;
@@ -40,7 +40,7 @@ static struct event *link_event(
 
 /* A paused edge, a stalled server or a cut link take an event later; true when it was put off. Events put off to one
  * moment keep their order. */
-static bool put_off(struct sim *sim, struct event *event, int64_t until_us)
+bool link_put_off(struct sim *sim, struct event *event, int64_t until_us)
 {
     if (sim->now_us >= until_us)
         return false;
@@ -54,13 +54,13 @@ static bool put_off(struct sim *sim, struct event *event, int64_t until_us)
     return true;
 }
 
-static bool is_for_present(const struct event *event)
+bool link_is_present(const struct event *event)
 {
     return event->edge->engine && event->edge->boot == event->boot;
 }
 
 /* What is on its way when the engine forgets a shard is for nobody. */
-static bool find_index(const struct edge *edge, unsigned shard, unsigned *index)
+bool link_find_index(const struct edge *edge, unsigned shard, unsigned *index)
 {
     int found = edge_index_of(edge, shard);
     *index = found >= 0 ? (unsigned)found : 0;
@@ -102,18 +102,42 @@ static void convert(const struct fake_reply *from, struct reply *to, struct repl
     }
 }
 
+/* An edge adopts the highest version of the layout that any shard tells, at once. */
+static void note_list(struct edge *edge, enum script script, const struct fake_reply *reply)
+{
+    if (script != SCRIPT_LAYOUT || reply->type != FAKE_ARRAY || strcmp(reply->items[0]->text, "OK"))
+        return;
+    for (size_t p = 0; p < PARTITIONS && 2 + 2 * p < reply->count; p++) {
+        uint64_t version = strtoull(reply->items[2 + 2 * p]->text, NULL, 10);
+        if (version > edge->layout_told[p])
+            edge->layout_told[p] = version;
+    }
+}
+
+static void check_layout(struct edge *edge, const struct engine_request *request)
+{
+    unsigned partition = request->argc ? partition_of_key(request->argv[0]) : PARTITIONS;
+    if (partition == PARTITIONS || request->script == SCRIPT_OUTBOX)
+        return;
+    uint64_t layout = layout_of_key(request->argv[0]);
+    if (layout < edge->layout_told[partition])
+        sim_fail(edge->sim,
+            "edge %u speaks to partition %u by layout version %" PRIu64 " and was told of %" PRIu64,
+            edge->number, partition, layout, edge->layout_told[partition]);
+}
+
 static void on_reply(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
-    if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
+    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
         return;
     unsigned index;
-    if (!find_index(edge, event->shard, &index))
+    if (!link_find_index(edge, event->shard, &index))
         return;
     struct link *link = &edge->links[event->shard];
     if (link->generation != event->generation)
         return;
-    if (put_off(sim, event, link->cut_until_us))
+    if (link_put_off(sim, event, link->cut_until_us))
         return;
     const struct fake_reply *from = event->message->reply;
     struct reply *elements = fake_alloc(from->count * sizeof(*elements));
@@ -125,7 +149,9 @@ static void on_reply(struct sim *sim, struct event *event)
             script_name(event->message->script), text);
         free(text);
     }
+    note_list(edge, event->message->script, from);
     engine_reply(edge->engine, index, &reply);
+    clients_check(edge);
     free(elements);
 }
 
@@ -169,9 +195,11 @@ static void on_request(struct sim *sim, struct event *event)
     struct link *link = &event->edge->links[event->shard];
     bool same_link = event->edge->boot == event->boot && link->generation == event->generation;
     bool closed = event->edge->boot == event->boot && event->generation <= link->closed_generation;
-    if (!server->alive || closed || put_off(sim, event, server->stalled_until_us))
+    if (event->generation == link->late_generation && link_put_off(sim, event, link->late_until_us))
         return;
-    if (same_link && put_off(sim, event, link->cut_until_us))
+    if (!server->alive || closed || link_put_off(sim, event, server->stalled_until_us))
+        return;
+    if (same_link && link_put_off(sim, event, link->cut_until_us))
         return;
     server_set_clock(sim, server);
     if (sim->options.trace)
@@ -185,7 +213,7 @@ static void on_request(struct sim *sim, struct event *event)
         return;
     }
     struct event *back = link_event(
-        event->edge, event->shard, event->generation, arrival(sim, link, &link->to_edge_us), on_reply);
+        event->edge, event->shard, event->generation, link_arrival(sim, link, &link->to_edge_us), on_reply);
     back->message = fake_alloc(sizeof(*back->message));
     back->message->script = event->message->script;
     back->message->reply = reply;
@@ -200,8 +228,9 @@ static void io_send(void *context, unsigned index, const struct engine_request *
         sim_fail(edge->sim, "edge %u sends to shard %u, which is down", edge->number, shard);
         return;
     }
-    struct event *event =
-        link_event(edge, shard, link->generation, arrival(edge->sim, link, &link->to_server_us), on_request);
+    check_layout(edge, request);
+    struct event *event = link_event(
+        edge, shard, link->generation, link_arrival(edge->sim, link, &link->to_server_us), on_request);
     event->server = link->server;
     struct message *message = event->message = fake_alloc(sizeof(*message));
     *message = (struct message){.script = request->script, .keys = request->keys, .argc = request->argc};
@@ -213,146 +242,7 @@ static void io_send(void *context, unsigned index, const struct engine_request *
     }
 }
 
-/* The bus. */
-
-struct bus_end {
-    struct sim *sim;
-    struct edge *edge;
-    struct server *server;
-    unsigned shard, generation, boot;
-};
-
-static void on_bus_push(struct sim *sim, struct event *event)
-{
-    struct edge *edge = event->edge;
-    if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
-        return;
-    unsigned index;
-    if (!find_index(edge, event->shard, &index))
-        return;
-    struct link *link = &edge->links[event->shard];
-    if (link->bus_generation != event->generation || put_off(sim, event, link->cut_until_us))
-        return;
-    const struct fake_reply *push = event->message->reply;
-    const char *topic = push->items[1]->text;
-    if (!strcmp(push->items[0]->text, "subscribe")) {
-        sim_trace(sim, "edge %u <= bus: subscribed %s", edge->number, topic);
-        engine_bus_subscribed(edge->engine, index, topic);
-    } else if (!strcmp(push->items[0]->text, "message")) {
-        sim_trace(sim, "edge %u <= bus: %s %s", edge->number, topic, push->items[2]->text);
-        engine_bus_message(edge->engine, index, topic, push->items[2]->text, push->items[2]->bytes);
-    }
-}
-
-static void on_server_push(void *context, struct fake_reply *push)
-{
-    struct bus_end *end = context;
-    struct edge *edge = end->edge;
-    struct link *link = &edge->links[end->shard];
-    bool present = edge->boot == end->boot && link->bus_generation == end->generation;
-    bool lost = present && link->bus_silent;
-    if (present && link->bus_drop && !strcmp(push->items[0]->text, "message")) {
-        link->bus_drop--;
-        lost = true;
-        sim_trace(end->sim, "lost on the bus to edge %u: %s", edge->number, push->items[2]->text);
-    }
-    if (!present || lost) {
-        fake_reply_free(push);
-        return;
-    }
-    struct event *event = link_event(
-        edge, end->shard, end->generation, arrival(end->sim, link, &link->bus_to_edge_us), on_bus_push);
-    event->message = fake_alloc(sizeof(*event->message));
-    event->message->reply = push;
-}
-
-static void on_bus_command(struct sim *sim, struct event *event)
-{
-    struct link *link = &event->edge->links[event->shard];
-    if (event->edge->boot != event->boot || link->bus_generation != event->generation || !link->bus)
-        return;
-    if (put_off(sim, event, link->server->stalled_until_us) || put_off(sim, event, link->cut_until_us))
-        return;
-    if (link->bus_silent || !link->server->alive)
-        return;
-    struct slice argv[2];
-    for (size_t i = 0; i < 2; i++)
-        argv[i] = (struct slice){event->message->argv[i], event->message->argv_bytes[i]};
-    fake_command(link->bus, 2, argv);
-}
-
-static void send_bus(struct edge *edge, unsigned shard, const char *command, const char *topic)
-{
-    struct link *link = &edge->links[shard];
-    if (!link->bus) {
-        sim_fail(
-            edge->sim, "edge %u: %s on the bus of shard %u, which is down", edge->number, command, shard);
-        return;
-    }
-    struct event *event = link_event(
-        edge, shard, link->bus_generation, arrival(edge->sim, link, &link->bus_to_server_us), on_bus_command);
-    struct message *message = event->message = fake_alloc(sizeof(*message));
-    message->argc = 2;
-    message->argv = fake_alloc(2 * sizeof(char *));
-    message->argv_bytes = fake_alloc(2 * sizeof(size_t));
-    const char *words[] = {command, topic};
-    for (size_t i = 0; i < 2; i++) {
-        message->argv[i] = fake_copy(words[i], strlen(words[i]));
-        message->argv_bytes[i] = strlen(words[i]);
-    }
-}
-
-static void io_bus_subscribe(void *context, unsigned index, const char *topic)
-{
-    send_bus(context, ((struct edge *)context)->shard_of[index], "SUBSCRIBE", topic);
-}
-
-static void io_bus_unsubscribe(void *context, unsigned index, const char *topic)
-{
-    send_bus(context, ((struct edge *)context)->shard_of[index], "UNSUBSCRIBE", topic);
-}
-
 /* Connecting. */
-
-static void connect_bus_later(struct edge *edge, unsigned shard, int64_t delay_us);
-
-static void on_bus_connect(struct sim *sim, struct event *event)
-{
-    struct edge *edge = event->edge;
-    struct link *link = &edge->links[event->shard];
-    if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
-        return;
-    link->bus_connecting = false;
-    unsigned index;
-    if (!find_index(edge, event->shard, &index))
-        return;
-    if (!link->server || link->bus)
-        return;
-    if (link->generation != event->generation || !link->server->alive || sim->now_us < link->cut_until_us) {
-        connect_bus_later(edge, event->shard, sim_between(sim, 20000, 200000));
-        return;
-    }
-    struct bus_end *end = link->bus_end = fake_alloc(sizeof(*end));
-    *end = (struct bus_end){.sim = sim,
-        .edge = edge,
-        .server = link->server,
-        .shard = event->shard,
-        .generation = link->bus_generation,
-        .boot = edge->boot};
-    link->bus = fake_connect(link->server->redis, on_server_push, end);
-    link->bus_to_edge_us = link->bus_to_server_us = sim->now_us;
-    sim_trace(sim, "edge %u: bus of shard %u up", edge->number, event->shard);
-    engine_bus_up(edge->engine, index);
-}
-
-static void connect_bus_later(struct edge *edge, unsigned shard, int64_t delay_us)
-{
-    struct link *link = &edge->links[shard];
-    if (link->bus_connecting || !link->server)
-        return;
-    link->bus_connecting = true;
-    link_event(edge, shard, link->generation, edge->sim->now_us + delay_us, on_bus_connect);
-}
 
 static struct server *find_master(struct edge *edge, unsigned shard)
 {
@@ -368,11 +258,11 @@ static void on_connect(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
     struct link *link = &edge->links[event->shard];
-    if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
+    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
         return;
     link->connecting = false;
     unsigned index;
-    if (!find_index(edge, event->shard, &index))
+    if (!link_find_index(edge, event->shard, &index))
         return;
     if (link->server)
         return;
@@ -389,7 +279,7 @@ static void on_connect(struct sim *sim, struct event *event)
     server_set_clock(sim, server);
     scripts_load(server);
     sim_trace(sim, "edge %u: shard %u up at server %u", edge->number, event->shard, server->number);
-    connect_bus_later(edge, event->shard, sim_between(sim, 0, 20000));
+    link_connect_bus(edge, event->shard, sim_between(sim, 0, 20000));
     engine_shard_up(edge->engine, index);
 }
 
@@ -404,25 +294,13 @@ void link_connect_later(struct edge *edge, unsigned shard)
 
 /* Closing. */
 
-void link_forget_bus(struct link *link)
-{
-    if (link->bus)
-        fake_disconnect(link->bus);
-    free(link->bus_end);
-    link->bus = NULL;
-    link->bus_end = NULL;
-    link->bus_generation++;
-    link->bus_silent = false;
-    link->bus_drop = 0;
-}
-
 static void on_closed(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
-    if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
+    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
         return;
     unsigned index;
-    if (!find_index(edge, event->shard, &index))
+    if (!link_find_index(edge, event->shard, &index))
         return;
     struct link *link = &edge->links[event->shard];
     if (link->generation != event->generation || !link->server)
@@ -438,23 +316,6 @@ static void on_closed(struct sim *sim, struct event *event)
         engine_bus_down(edge->engine, index, "it follows the command connection");
 }
 
-static void on_bus_closed(struct sim *sim, struct event *event)
-{
-    struct edge *edge = event->edge;
-    if (!is_for_present(event) || put_off(sim, event, edge->paused_until_us))
-        return;
-    unsigned index;
-    if (!find_index(edge, event->shard, &index))
-        return;
-    struct link *link = &edge->links[event->shard];
-    if (link->bus_generation != event->generation || !link->bus)
-        return;
-    link_forget_bus(link);
-    sim_trace(sim, "edge %u: bus of shard %u closed", edge->number, event->shard);
-    connect_bus_later(edge, event->shard, sim_between(sim, 5000, 100000));
-    engine_bus_down(edge->engine, index, "closed by the other side");
-}
-
 /* The edge learns of it a little later; until then what it sends goes nowhere. */
 void link_close(struct edge *edge, unsigned shard, bool tell)
 {
@@ -464,13 +325,20 @@ void link_close(struct edge *edge, unsigned shard, bool tell)
     link->closed_generation = link->generation;
     link->bus_silent = true;
     if (tell)
-        link_event(edge, shard, link->generation, edge->sim->now_us + latency(edge->sim), on_closed);
+        link_event(edge, shard, link->generation, edge->sim->now_us + link_latency(edge->sim), on_closed);
+}
+
+void link_hold_up(struct edge *edge, unsigned shard, int64_t until_us)
+{
+    struct link *link = &edge->links[shard];
+    link->late_generation = link->generation;
+    link->late_until_us = until_us;
 }
 
 static void on_poll(struct sim *sim, struct event *event)
 {
     const struct link *link = &event->edge->links[event->shard];
-    if (!is_for_present(event) || put_off(sim, event, event->edge->paused_until_us))
+    if (!link_is_present(event) || link_put_off(sim, event, event->edge->paused_until_us))
         return;
     if (link->server && link->server != sim->masters[event->shard] && sim->now_us >= link->route_until_us)
         link_close(event->edge, event->shard, true);
@@ -479,16 +347,6 @@ static void on_poll(struct sim *sim, struct event *event)
 void link_poll_at(struct edge *edge, unsigned shard, int64_t at_us)
 {
     link_event(edge, shard, 0, at_us, on_poll);
-}
-
-void link_close_bus(struct edge *edge, unsigned shard, bool tell)
-{
-    struct link *link = &edge->links[shard];
-    if (!link->bus || !edge->engine)
-        return;
-    link->bus_silent = true;
-    if (tell)
-        link_event(edge, shard, link->bus_generation, edge->sim->now_us + latency(edge->sim), on_bus_closed);
 }
 
 void server_close_links(struct sim *sim, struct server *server, bool tell)
@@ -515,15 +373,6 @@ static void io_reset(void *context, unsigned index, const char *why)
         link_forget_bus(link);
     }
     link_connect_later(edge, shard);
-}
-
-static void io_bus_reset(void *context, unsigned index, const char *why)
-{
-    struct edge *edge = context;
-    unsigned shard = edge->shard_of[index];
-    sim_trace(edge->sim, "edge %u resets the bus of shard %u: %s", edge->number, shard, why);
-    link_forget_bus(&edge->links[shard]);
-    connect_bus_later(edge, shard, sim_between(edge->sim, 5000, 100000));
 }
 
 static void io_quarantine(void *context, unsigned index, const char *why)
@@ -577,10 +426,10 @@ const struct engine_io sim_io = {
     .random = io_random,
     .wall_us = io_wall_us,
     .send = io_send,
-    .bus_subscribe = io_bus_subscribe,
-    .bus_unsubscribe = io_bus_unsubscribe,
+    .bus_subscribe = link_bus_subscribe,
+    .bus_unsubscribe = link_bus_unsubscribe,
     .reset = io_reset,
-    .bus_reset = io_bus_reset,
+    .bus_reset = link_bus_reset,
     .quarantine = io_quarantine,
     .confirmed = io_confirmed,
     .log = io_log,

@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FETCH_AT_MOST = 50 };
+enum {
+    FETCH_AT_MOST = 50,
+    TOLD_US = (LEASE_MS + 3 * HEARTBEAT_MS + 4000) *
+              1000, /* by then a departure is told: L + 2 H, and a wait of 3 s */
+};
 
 /* Any owner with a record may fetch; the receiver borrows one, and what the stamp says. */
 struct caller {
@@ -112,20 +116,68 @@ void outbox_fetch(struct sim *sim)
         fetch_partition(sim, p);
 }
 
+void outbox_note_death(struct edge *edge)
+{
+    struct sim *sim = edge->sim;
+    if (sim->death_count == DEATHS) {
+        sim_fail(sim, "too many deaths to keep");
+        return;
+    }
+    struct death *death = &sim->deaths[sim->death_count++];
+    *death = (struct death){.at_us = sim->now_us};
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *client = &sim->clients[i];
+        if (client->state != CLIENT_FREE && client->edge == edge && client->user >= 0)
+            death->held[client->channel] |= 1u << client->user;
+    }
+    for (unsigned c = 0; c < ROSTERS; c++) {
+        for (unsigned u = 0; u < USERS; u++) {
+            if (edge->left_us[c][u] && edge->left_us[c][u] > sim->now_us - TOLD_US)
+                death->held[c] |= 1u << u;
+        }
+    }
+}
+
+static bool has_been_on(const struct sim *sim, unsigned partition, unsigned shard)
+{
+    for (uint64_t v = 1; v <= sim->layout[partition]; v++) {
+        if (sim->places[partition][v].shard == shard)
+            return true;
+    }
+    return false;
+}
+
+/* After a loss the departure of a user whose edge died around that moment may go unreported, and a join that meets such a
+ * dead edge's fact makes no event. */
+static uint32_t may_be_untold(const struct sim *sim, unsigned partition, unsigned channel)
+{
+    uint32_t users = 0;
+    for (unsigned d = 0; d < sim->death_count; d++) {
+        const struct death *death = &sim->deaths[d];
+        for (unsigned l = 0; l < sim->loss_count; l++) {
+            const struct loss *loss = &sim->losses[l];
+            if (death->at_us > loss->from_us - TOLD_US && death->at_us < loss->to_us + HEARTBEAT_MS * 2000 &&
+                has_been_on(sim, partition, loss->shard))
+                users |= death->held[channel];
+        }
+    }
+    return users;
+}
+
 void outbox_check(struct sim *sim)
 {
-    /* After a loss, the departure of a user whose edge died may go unreported, and a join that meets such a dead
-     * edge's fact makes no event. */
-    if (sim->excuses.junk_us >= 0 || (sim->excuses.crash && sim->excuses.loss))
-        return;
     const struct edge *edge = &sim->edges[0];
     for (unsigned e = 0; e < EDGES && !edge->engine; e++)
         edge = &sim->edges[e];
     for (unsigned c = 0; c < ROSTERS; c++) {
         uint32_t truth = sim_truth(sim, c);
-        if (edge->engine && sim->died_moving[engine_partition_of(edge->engine, "app", channel_names[c])])
+        unsigned partition = engine_partition_of(edge->engine, "app", channel_names[c]);
+        if (sim->died_moving[partition] || junk_has_hit_partition(sim, partition))
             continue;
+        uint32_t excused = may_be_untold(sim, partition, c);
         for (unsigned u = 0; u < USERS; u++) {
+            if (excused & 1u << u)
+                continue;
             bool is_there = truth & (1u << u);
             enum told told = sim->told[c][u];
             if (is_there && told == TOLD_REMOVED)

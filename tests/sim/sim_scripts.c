@@ -38,8 +38,8 @@ static const char *const names[] = {"no-sequence", "no-gap", "no-dup", "no-lease
     "no-timeline", "no-pairing", "no-fence", "no-lift", "no-clocked-version", "no-usage-lease",
     "no-unanimity", "no-left", "no-entry",
     /* of the engine: in sim_mutant only */
-    "no-previous", "no-birth", "no-wait", "no-scrub", "no-majority", "no-restate", "no-beat", "no-info",
-    "no-own-base", "no-gossip", "no-stand", NULL};
+    "no-previous", "no-birth", "no-wait", "no-wait-reads", "no-wait-deltas", "no-scrub", "no-majority",
+    "no-restate", "no-beat", "no-info", "no-own-base", "no-gossip", "no-stand", NULL};
 static const char *taken_out;
 
 struct prepared {

@@ -130,7 +130,7 @@ static void check_channel(struct sim *sim, struct edge *edge, unsigned channel)
 {
     unsigned partition = engine_partition_of(edge->engine, "app", channel_names[channel]);
     const struct server *server = layout_server(sim, partition);
-    if (sim->excuses.junk_us >= 0 && !sim_truth_count(sim, channel))
+    if (!sim_truth_count(sim, channel) && junk_has_hit_partition(sim, partition))
         return; /* junk in what nobody owns has until its TTL */
     uint64_t subscriptions = channel < ROSTERS ? check_roster(sim, server, partition, channel) : 0;
     const struct key *numbers = find_of(sim, server, partition, "s", channel);
@@ -206,13 +206,17 @@ static void check_usage(struct sim *sim, const struct edge *edge)
             edge->number, edge->usage_told, elsewhere);
 }
 
-void settle_check(struct sim *sim)
+static void check_facts(struct sim *sim)
 {
-    clients_check(sim);
-    check_partition_states(sim);
     struct edge *edge = any_edge(sim);
     for (unsigned c = 0; c < CHANNELS && edge; c++)
         check_channel(sim, edge, c);
+}
+
+void settle_check(struct sim *sim)
+{
+    check_partition_states(sim);
+    check_facts(sim);
     for (unsigned p = 0; p < PARTITIONS; p++)
         check_owners(sim, p);
     for (unsigned e = 0; e < EDGES; e++) {

@@ -52,6 +52,14 @@ static bool names_caller(enum script script)
     return script != SCRIPT_HELLO && script != SCRIPT_LAYOUT && script != SCRIPT_COUNT;
 }
 
+/* Whether the request has changed something; junk that was cleaned up does not count. */
+static bool has_changed(const struct server *server, const struct message *request, const struct watch *watch)
+{
+    unsigned partition = partition_of_key(request->argv[0]);
+    uint64_t cleaned = watch->junk - (watch->junk ? junk_left(server, partition) : 0);
+    return fake_redis_changes(server->redis) - watch->changes > cleaned;
+}
+
 /* Where ARGV begins. */
 static char **arguments(const struct message *request)
 {
@@ -61,6 +69,8 @@ static char **arguments(const struct message *request)
 void watch_before(struct server *server, const struct message *request, struct watch *watch)
 {
     *watch = (struct watch){.changes = fake_redis_changes(server->redis)};
+    if (server->hit_count && request->script != SCRIPT_COUNT)
+        watch->junk = junk_left(server, partition_of_key(request->argv[0]));
     if (!names_caller(request->script))
         return;
     char **argv = arguments(request);
@@ -83,7 +93,7 @@ static void check_stamp(
     struct sim *sim, struct server *server, const struct event *event, const struct watch *watch)
 {
     const struct message *request = event->message;
-    if (fake_redis_changes(server->redis) == watch->changes)
+    if (!has_changed(server, request, watch))
         return;
     const char *name = script_texts[request->script].name;
     if (server->shard != event->shard)
@@ -91,18 +101,31 @@ static void check_stamp(
             server->number, server->shard);
     if (fake_redis_is_replica(server->redis))
         sim_fail(sim, "%s has changed a replica", name);
-    if (names_caller(request->script) && !watch->timeline_fits && !server->junk)
+    if (names_caller(request->script) && !watch->timeline_fits)
         sim_fail(sim, "%s of another timeline has changed something", name);
-    if (names_caller(request->script) && !watch->record_was_there && !server->junk)
+    if (names_caller(request->script) && !watch->record_was_there)
         sim_fail(
             sim, "%s of owner %s, who has no record, has changed something", name, arguments(request)[2]);
 }
 
-static void see_hello(
-    struct sim *sim, struct partition_seen *seen, const struct event *event, const struct fake_reply *reply)
+/* A new one lifts all leases: what it is younger than may have been lost with the heartbeats of the living. */
+static void see_timeline(const struct server *server, struct partition_seen *seen, const char *timeline)
+{
+    if (!strcmp(seen->greeted, timeline))
+        return;
+    snprintf(seen->greeted, sizeof(seen->greeted), "%s", timeline);
+    for (unsigned i = 0; i < seen->owners; i++) {
+        seen->owner[i].beat_clock = seen->clock_us;
+        seen->owner[i].beat_steps = server->seen.clock_steps;
+    }
+}
+
+static void see_hello(struct sim *sim, const struct server *server, struct partition_seen *seen,
+    const struct event *event, const struct fake_reply *reply)
 {
     if (!answered(reply, "OK") || reply->count < 10)
         return;
+    see_timeline(server, seen, reply->items[1]->text);
     uint64_t owner = strtoull(reply->items[4]->text, NULL, 10);
     struct owner_seen *known = find_owner(seen, owner);
     bool kept = !strcmp(reply->items[9]->text, "1");
@@ -117,7 +140,9 @@ static void see_hello(
     }
     *known = (struct owner_seen){.owner = owner,
         .boot = event->boot,
+        .since_us = sim->now_us,
         .beat_clock = seen->clock_us,
+        .beat_steps = server->seen.clock_steps,
         .sequence = strtoull(reply->items[5]->text, NULL, 10)};
 }
 
@@ -125,14 +150,15 @@ static void see_hello(
 static void see_heartbeat(struct sim *sim, struct server *server, struct partition_seen *seen,
     struct owner_seen *owner, const struct fake_reply *reply)
 {
-    (void)server;
     if (!answered(reply, "OK"))
         return;
     int64_t passed = sim->now_us - seen->heartbeat_us, most = HEARTBEAT_MS * 1100;
     seen->clock_us += passed < most ? passed : most;
     seen->heartbeat_us = sim->now_us;
-    if (owner)
-        owner->beat_clock = seen->clock_us;
+    if (!owner)
+        return;
+    owner->beat_clock = seen->clock_us;
+    owner->beat_steps = server->seen.clock_steps;
 }
 
 static void see_numbered(struct sim *sim, struct server *server, struct owner_seen *owner,
@@ -140,8 +166,8 @@ static void see_numbered(struct sim *sim, struct server *server, struct owner_se
 {
     const char *name = script_texts[event->message->script].name;
     uint64_t number = strtoull(arguments(event->message)[4], NULL, 10);
-    bool changed = fake_redis_changes(server->redis) != watch->changes;
-    if (!owner || server->junk)
+    bool changed = has_changed(server, event->message, watch);
+    if (!owner)
         return;
     if (changed && number <= owner->sequence)
         sim_fail(sim, "%s %" PRIu64 " of owner %" PRIu64 " was applied again", name, number, owner->owner);
@@ -160,10 +186,11 @@ static void see_reap(struct sim *sim, struct server *server, struct partition_se
     if (!watch->victim_was_there || record_field(server, event->message->argv[0], victim, "i"))
         return;
     struct owner_seen *owner = find_owner(seen, strtoull(victim, NULL, 10));
-    if (!owner || owner->retired || server->junk)
+    if (!owner || owner->retired)
         return;
     int64_t missed_ms = (seen->clock_us - owner->beat_clock) / 1000;
-    int64_t least_ms = LEASE_MS - (int64_t)server->seen.clock_steps * HEARTBEAT_MS * 11 / 10;
+    int64_t steps = (int64_t)(server->seen.clock_steps - owner->beat_steps);
+    int64_t least_ms = LEASE_MS - steps * HEARTBEAT_MS * 11 / 10;
     if (missed_ms < least_ms)
         sim_fail(sim, "owner %s of boot %u is condemned after %" PRId64 " ms of the lease clock", victim,
             owner->boot, missed_ms);
@@ -175,8 +202,7 @@ static void check_refusal(struct sim *sim, struct server *server, const struct e
     const struct watch *watch, const struct fake_reply *reply)
 {
     bool refused = reply->type == FAKE_ERROR || !answered(reply, "OK");
-    if (refused && event->message->script != SCRIPT_HELLO && !server->junk &&
-        fake_redis_changes(server->redis) != watch->changes)
+    if (refused && event->message->script != SCRIPT_HELLO && has_changed(server, event->message, watch))
         sim_fail(sim, "%s has changed something and answered %s", script_texts[event->message->script].name,
             reply->type == FAKE_ERROR ? reply->text : reply->items[0]->text);
     if (reply->type == FAKE_ERROR &&
@@ -184,68 +210,7 @@ static void check_refusal(struct sim *sim, struct server *server, const struct e
         sim_fail(sim, "%s failed: %s", script_texts[event->message->script].name, reply->text);
 }
 
-void watch_after(struct sim *sim, struct server *server, const struct event *event, const struct watch *watch,
-    const struct fake_reply *reply)
-{
-    const struct message *request = event->message;
-    if (request->script == SCRIPT_COUNT)
-        return;
-    bool changed = fake_redis_changes(server->redis) != watch->changes;
-    unsigned partition = partition_of_key(request->argv[0]);
-    if (request->script == SCRIPT_LAYOUT) {
-        check_stamp(sim, server, event, watch);
-        return;
-    }
-    layout_see(sim, server, event, changed, reply);
-    if (partition == PARTITIONS) {
-        sim_fail(sim, "%s with the key %s", script_texts[request->script].name, request->argv[0]);
-        return;
-    }
-    check_stamp(sim, server, event, watch);
-    check_refusal(sim, server, event, watch, reply);
-    struct partition_seen *seen = &server->seen.partition[partition];
-    if (request->script == SCRIPT_HELLO) {
-        see_hello(sim, seen, event, reply);
-        return;
-    }
-    struct owner_seen *owner = find_owner(seen, strtoull(arguments(request)[2], NULL, 10));
-    if (request->script == SCRIPT_HEARTBEAT)
-        see_heartbeat(sim, server, seen, owner, reply);
-    else if (request->script == SCRIPT_WRITE || request->script == SCRIPT_LEAVE ||
-             request->script == SCRIPT_ASSERT)
-        see_numbered(sim, server, owner, event, watch, reply);
-    else if (request->script == SCRIPT_REAP)
-        see_reap(sim, server, seen, event, watch);
-    else if (request->script == SCRIPT_RETIRE && owner)
-        owner->retired = true;
-}
-
-/* Versions rise within a timeline: of each channel's deltas, as published. "1+ timeline previous version …" */
-void watch_publish(
-    struct sim *sim, struct server *server, const char *topic, const struct fake_reply *message)
-{
-    unsigned partition = partition_of_key(topic);
-    const char *colon = strrchr(topic, ':');
-    int channel = colon ? channel_of(colon + 1) : -1;
-    char kind, timeline[48];
-    uint64_t previous, version;
-    if (partition == PARTITIONS || channel < 0 || channel >= ROSTERS ||
-        sscanf(message->text, "1%c %47s %" SCNu64 " %" SCNu64, &kind, timeline, &previous, &version) != 4 ||
-        (kind != '+' && kind != '-'))
-        return;
-    struct partition_seen *seen = &server->seen.partition[partition];
-    bool same = !strcmp(seen->timeline[channel], timeline);
-    if (same && version <= seen->version[channel] && !server->seen.clock_steps)
-        sim_fail(sim, "the version of %s goes from %" PRIu64 " to %" PRIu64 " within a timeline",
-            channel_names[channel], seen->version[channel], version);
-    if (previous >= version)
-        sim_fail(sim, "the version of %s goes from %" PRIu64 " to %" PRIu64, channel_names[channel], previous,
-            version);
-    seen->version[channel] = version;
-    memcpy(seen->timeline[channel], timeline, sizeof(timeline));
-}
-
-/* Every key has a TTL or is of the fixed set. */
+/* Every key has a TTL or is of the fixed set; a fact was true of the incarnation it names. */
 
 static bool is_fixed(const char *name)
 {
@@ -260,16 +225,6 @@ static bool is_fixed(const char *name)
         name += 1 + strspn(name + 1, "0123456789");
     return !*name || !strcmp(name, ":l") || !strcmp(name, ":out") || !strcmp(name, ":due");
 }
-
-void watch_keys(struct sim *sim, struct server *server)
-{
-    for (const struct key *key = fake_redis_data(server->redis)->keys; key; key = key->hh.next) {
-        if (key->expires_ms == FAKE_NO_EXPIRY && !is_fixed(key->name) && !server->junk)
-            sim_fail(sim, "server %u has %s without a TTL", server->number, key->name);
-    }
-}
-
-/* A fact was true of the incarnation it names. */
 
 static void check_cap(struct sim *sim, const struct key *key, int channel)
 {
@@ -297,22 +252,112 @@ static void check_member(struct sim *sim, struct server *server, struct partitio
     }
 }
 
-void watch_rosters(struct sim *sim, struct server *server)
+static void check_roster(struct sim *sim, struct server *server, const struct key *key)
 {
-    if (server->junk)
+    const char *colon = strrchr(key->name, ':');
+    unsigned partition = partition_of_key(key->name);
+    int channel = colon ? channel_of(colon + 1) : -1;
+    if (channel < 0 || channel >= ROSTERS || partition == PARTITIONS || !strstr(key->name, ":r:"))
         return;
-    for (const struct key *key = fake_redis_data(server->redis)->keys; key; key = key->hh.next) {
-        const char *colon = strrchr(key->name, ':');
-        unsigned partition = partition_of_key(key->name);
-        int channel = colon ? channel_of(colon + 1) : -1;
-        if (channel < 0 || channel >= ROSTERS || partition == PARTITIONS || !strstr(key->name, ":r:"))
-            continue;
-        check_cap(sim, key, channel);
-        for (const struct entry *entry = key->entries; entry; entry = entry->hh.next) {
-            if (entry->name[0] == 'u')
-                check_member(sim, server, &server->seen.partition[partition], channel, entry);
-        }
+    check_cap(sim, key, channel);
+    for (const struct entry *entry = key->entries; entry; entry = entry->hh.next) {
+        if (entry->name[0] == 'u')
+            check_member(sim, server, &server->seen.partition[partition], channel, entry);
     }
+}
+
+void watch_keys(struct sim *sim, struct server *server, const char *prefix)
+{
+    size_t bytes = strlen(prefix);
+    for (const struct key *key = fake_redis_data(server->redis)->keys; key; key = key->hh.next) {
+        if (strncmp(key->name, prefix, bytes))
+            continue;
+        if (key->expires_ms == FAKE_NO_EXPIRY && !is_fixed(key->name) && !junk_is(server, key))
+            sim_fail(sim, "server %u has %s without a TTL", server->number, key->name);
+        check_roster(sim, server, key);
+    }
+}
+
+void watch_loss(struct sim *sim, struct server *server, int64_t since_us)
+{
+    server->lost_us = sim->now_us;
+    if (sim->loss_count == LOSSES) {
+        sim_fail(sim, "too many losses to keep");
+        return;
+    }
+    sim->losses[sim->loss_count++] =
+        (struct loss){.from_us = since_us, .to_us = sim->now_us, .shard = server->shard};
+}
+
+void watch_after(struct sim *sim, struct server *server, const struct event *event, const struct watch *watch,
+    const struct fake_reply *reply)
+{
+    const struct message *request = event->message;
+    if (request->script == SCRIPT_COUNT)
+        return;
+    bool changed = has_changed(server, request, watch);
+    unsigned partition = partition_of_key(request->argv[0]);
+    if (request->script == SCRIPT_LAYOUT) {
+        check_stamp(sim, server, event, watch);
+        return;
+    }
+    layout_see(sim, server, event, changed, reply);
+    if (partition == PARTITIONS) {
+        sim_fail(sim, "%s with the key %s", script_texts[request->script].name, request->argv[0]);
+        return;
+    }
+    check_stamp(sim, server, event, watch);
+    if (changed)
+        watch_keys(sim, server, request->argv[0]);
+    check_refusal(sim, server, event, watch, reply);
+    struct partition_seen *seen = &server->seen.partition[partition];
+    if (request->script == SCRIPT_HELLO) {
+        see_hello(sim, server, seen, event, reply);
+        return;
+    }
+    struct owner_seen *owner = find_owner(seen, strtoull(arguments(request)[2], NULL, 10));
+    if (request->script == SCRIPT_HEARTBEAT)
+        see_heartbeat(sim, server, seen, owner, reply);
+    else if (request->script == SCRIPT_WRITE || request->script == SCRIPT_LEAVE ||
+             request->script == SCRIPT_ASSERT)
+        see_numbered(sim, server, owner, event, watch, reply);
+    else if (request->script == SCRIPT_REAP)
+        see_reap(sim, server, seen, event, watch);
+    else if (request->script == SCRIPT_RETIRE && owner)
+        owner->retired = true;
+}
+
+/* Versions rise within a timeline: of each channel's deltas, as published. "1+ timeline previous version …" */
+void watch_publish(void *context, struct slice of, struct slice message)
+{
+    struct server *server = context;
+    struct sim *sim = server->sim;
+    char topic[128], head[160];
+    snprintf(topic, sizeof(topic), "%.*s", (int)of.size, of.data);
+    snprintf(head, sizeof(head), "%.*s", (int)message.size, message.data);
+    unsigned partition = partition_of_key(topic);
+    const char *colon = strrchr(topic, ':');
+    int channel = colon ? channel_of(colon + 1) : -1;
+    char kind, timeline[48];
+    uint64_t previous, version;
+    if (partition == PARTITIONS || channel < 0 || channel >= ROSTERS ||
+        sscanf(head, "1%c %47s %" SCNu64 " %" SCNu64, &kind, timeline, &previous, &version) != 4 ||
+        (kind != '+' && kind != '-'))
+        return;
+    struct partition_seen *seen = &server->seen.partition[partition];
+    bool same = !strcmp(seen->timeline[channel], timeline);
+    if (same && version <= seen->version[channel])
+        sim_fail(sim, "the version of %s goes from %" PRIu64 " to %" PRIu64 " within a timeline",
+            channel_names[channel], seen->version[channel], version);
+    if (previous >= version)
+        sim_fail(sim, "the version of %s goes from %" PRIu64 " to %" PRIu64, channel_names[channel], previous,
+            version);
+    if (version <= server->version_high[channel] && !server->seen.clock_steps)
+        sim_fail(sim, "the version %" PRIu64 " of %s is given out again", version, channel_names[channel]);
+    if (version > server->version_high[channel])
+        server->version_high[channel] = version;
+    seen->version[channel] = version;
+    memcpy(seen->timeline[channel], timeline, sizeof(timeline));
 }
 
 bool watch_is_held(const struct sim *sim, unsigned partition, unsigned channel, int user, unsigned boot)

@@ -30,8 +30,10 @@ static void start_servers(struct sim *sim)
     bool apart = sim_chance(sim, 50);
     for (unsigned s = 0; s < SERVERS; s++) {
         struct server *server = &sim->servers[s];
-        *server = (struct server){.number = s, .shard = s / 2, .alive = true, .lost_us = NEVER_US};
+        *server =
+            (struct server){.sim = sim, .number = s, .shard = s / 2, .alive = true, .lost_us = NEVER_US};
         server->redis = fake_redis_new(sim_draw(sim, 0));
+        fake_redis_watch(server->redis, watch_publish, server);
         server->command = fake_connect(server->redis, NULL, NULL);
         server->clock_offset_us = apart && s < 2 * sim->shards_used ? sim_between(sim, -3000000, 3000000) : 0;
         server_set_clock(sim, server);
@@ -47,14 +49,12 @@ static void start_servers(struct sim *sim)
 static void on_check(struct sim *sim, struct event *event)
 {
     (void)event;
-    clients_check(sim);
     clients_look(sim);
     layout_look(sim);
     for (unsigned s = 0; s < SERVERS; s++) {
         if (!sim->servers[s].alive || sim->servers[s].stalled_until_us > sim->now_us)
             continue;
-        watch_keys(sim, &sim->servers[s]);
-        watch_rosters(sim, &sim->servers[s]);
+        watch_keys(sim, &sim->servers[s], "");
     }
     sim_later(sim, sim->now_us + CHECK_MS * 1000, on_check);
 }
@@ -109,7 +109,7 @@ static void settle(struct sim *sim)
     run_for(sim, BOUND_MS);
     if (sim->fault_kinds & 1u << FAULT_LAYOUT)
         run_for(sim, MOVE_BOUND_MS);
-    if (sim->fault_kinds & 1u << FAULT_JUNK)
+    if (sim->fault_kinds & (1u << FAULT_JUNK | 1u << FAULT_DELETE))
         run_for(sim, SCRUB_BOUND_MS);
     else if (sim->fault_kinds & 1u << FAULT_DROP)
         find_lost_messages(sim);
@@ -150,8 +150,7 @@ static void start(struct sim *sim, uint64_t seed, const struct sim_options *opti
     sim->seed = seed;
     sim->random = seed * 0x2545f4914f6cdd1du + 1;
     sim->options = *options;
-    sim->excuses =
-        (struct excuses){.rollback_us = NEVER_US, .junk_us = NEVER_US, .lost_message_us = NEVER_US};
+    sim->excuses = (struct excuses){.rollback_us = NEVER_US, .lost_message_us = NEVER_US};
     sim->crash_us = NEVER_US;
     faults_draw(sim);
     layout_start(sim);
