@@ -10,10 +10,12 @@ function signature(app, text) {
     return `${app.key}:${crypto.createHmac('sha256', app.secret).update(text).digest('hex')}`;
 }
 
-/* One client: one connection, one user, any number of presence channels. */
+const hasRoster = (channel) => channel.startsWith('presence-');
+
+/* One client: one connection, one user, any number of presence and public channels. */
 export class Person {
     constructor(crowd, edge, id) {
-        Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), answers: new Map() });
+        Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), hidden: new Set(), answers: new Map() });
     }
 
     async connect() {
@@ -28,7 +30,8 @@ export class Person {
         if (event === 'pusher_internal:subscription_succeeded') {
             if (!this.joined.has(channel))
                 return; /* left again meanwhile */
-            this.rosters.set(channel, new Set(JSON.parse(data).presence.ids));
+            this.rosters.set(channel, new Set(hasRoster(channel) ? JSON.parse(data).presence.ids : []));
+            this.rosters.get(channel).forEach((user) => this.crowd.judge('shown', this, channel, user));
             this.crowd.heard++;
             this.answers.get(channel)?.();
         } else if (event === 'pusher_internal:member_added' || event === 'pusher_internal:member_removed') {
@@ -46,6 +49,8 @@ export class Person {
         if (!roster)
             return; /* unsubscribed, and the server has not heard yet */
         const added = kind === 'member_added';
+        if (!hasRoster(channel))
+            this.crowd.problem(`${this.id} was told ${kind} in ${channel}`);
         if (roster.has(user) === added)
             this.crowd.problem(`${this.id} was told ${kind} ${user} in ${channel}, whom its roster ${added ? 'had' : 'had not'}`);
         if (added)
@@ -61,8 +66,8 @@ export class Person {
         const answered = new Promise((resolve) => this.answers.set(channel, resolve));
         this.joined.add(channel);
         this.crowd.enter(channel, this.id);
-        this.socket.send('pusher:subscribe', { channel, channel_data: data,
-            auth: signature(this.edge.app, `${this.socket.socketId}:${channel}:${data}`) });
+        this.socket.send('pusher:subscribe', { channel, ...(hasRoster(channel) && { channel_data: data,
+            auth: signature(this.edge.app, `${this.socket.socketId}:${channel}:${data}`) }) });
         return answered;
     }
 
@@ -93,7 +98,8 @@ export class Person {
         this.closed = true;
         for (const channel of [...this.joined]) {
             this.joined.delete(channel);
-            this.crowd.exit(channel, this.id);
+            if (!this.hidden.delete(channel))
+                this.crowd.exit(channel, this.id);
         }
         this.socket.destroy();
     }
@@ -103,10 +109,11 @@ export class Crowd {
     constructor() {
         this.people = [];
         this.truth = new Map(); /* channel -> user -> how many of his sockets are in it */
-        this.left = new Map(); /* channel + user -> when his last socket left, for judging removals */
+        this.left = new Map(); /* channel + user -> when his last socket left, for judging what is told of him */
         this.came = new Set(); /* likewise, whose first one came */
+        this.known = new Set(); /* likewise, who ever was there */
         this.problems = [];
-        this.wrong = []; /* removals of those who had not left */
+        this.wrong = []; /* removals of those who had not left, and additions of those who were not there */
         this.changes = 0; /* joins and leaves */
         this.heard = 0; /* answers and changes that clients were told of */
     }
@@ -115,33 +122,49 @@ export class Crowd {
         this.problems.push(text);
     }
 
+    /* Gives whether this is his first socket there. */
     enter(channel, user) {
         const users = this.truth.get(channel) ?? new Map();
-        if (!users.has(user))
+        const isFirst = !users.has(user);
+        if (isFirst) {
             this.came.add(`${channel} ${user}`);
+            this.known.add(`${channel} ${user}`);
+        }
         users.set(user, (users.get(user) ?? 0) + 1);
         this.truth.set(channel, users);
         this.changes++;
+        return isFirst;
     }
 
     exit(channel, user) {
         const users = this.truth.get(channel);
         const left = users.get(user) - 1;
-        if (left)
-            users.set(user, left);
-        else
+        if (left) {
+            users.set(user, left); /* another socket of his stays: nobody may be told anything */
+        } else {
             users.delete(user);
-        this.left.set(`${channel} ${user}`, Date.now());
+            this.left.set(`${channel} ${user}`, Date.now());
+        }
         this.changes++;
     }
 
-    /* A removal is right when that user is away, or was at some time since the teller could have known; and, with `ghosts`
-     * (data were rolled back), when he has come since: data of old may have shown him, and Redis need not have his join yet. */
-    told(kind, person, channel, user) {
+    /* Of somebody who was away at some time since all knew the truth, anything may be told. Else a removal is right when he
+     * is away, an addition (or his name in a first roster) when he is there. With `ghosts` (data were rolled back) whoever was
+     * ever there may be shown again; and who has come since may be removed: data of old may have shown him, and Redis need
+     * not have his join yet. */
+    judge(kind, person, channel, user) {
         const key = `${channel} ${user}`;
-        const isRight = !this.truth.get(channel)?.has(user) || this.left.has(key) || (this.ghosts && this.came.has(key));
-        if (kind === 'member_removed' && !isRight)
+        const isThere = this.truth.get(channel)?.has(user) ?? false;
+        if (this.left.has(key))
+            return;
+        if (kind === 'member_removed' && isThere && !(this.ghosts && this.came.has(key)))
             this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} left ${channel}, who never did` });
+        if (kind !== 'member_removed' && !isThere && !(this.ghosts && this.known.has(key)))
+            this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} is in ${channel} (${kind}), who is not` });
+    }
+
+    told(kind, person, channel, user) {
+        this.judge(kind, person, channel, user);
     }
 
     async add(edge, id) {
@@ -154,23 +177,27 @@ export class Crowd {
         return this.people.filter((person) => person.edge === edge);
     }
 
-    /* That edge is not to be seen any more: it stands still, or is cut off. Its sockets are open, but whoever asks the
-     * fleet is right to be told that its people are gone; what they see themselves is not judged meanwhile. */
-    away(edge) {
+    /* That edge's people in those channels are not to be seen any more: it stands still, or is cut off. Its sockets are open,
+     * but whoever asks the fleet is right to be told that they are gone; what they see themselves is not judged meanwhile. */
+    away(edge, isCut = () => true) {
         for (const person of this.peopleOf(edge)) {
             person.away = true;
-            person.joined.forEach((channel) => this.exit(channel, person.id));
+            for (const channel of [...person.joined].filter((name) => isCut(name) && !person.hidden.has(name))) {
+                person.hidden.add(channel);
+                this.exit(channel, person.id);
+            }
         }
     }
 
-    /* It goes on. Whoever has not heard of it yet may still tell that its people are gone, for `grace_ms`. */
+    /* It goes on. Whoever has not heard of it yet may still tell that its people are gone, for `grace_ms`; but not of those
+     * who were to be seen all the while, by another socket. */
     back(edge, grace_ms = 0) {
         for (const person of this.peopleOf(edge)) {
             person.away = false;
-            for (const channel of person.joined) {
-                this.enter(channel, person.id);
-                this.left.set(`${channel} ${person.id}`, Date.now() + grace_ms);
-            }
+            for (const channel of person.hidden)
+                if (this.enter(channel, person.id))
+                    this.left.set(`${channel} ${person.id}`, Date.now() + grace_ms);
+            person.hidden.clear();
         }
     }
 
@@ -181,15 +208,23 @@ export class Crowd {
         this.people = this.people.filter((person) => person.edge !== edge);
     }
 
-    /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. */
+    /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. (Not
+     * while some are cut off: they will be told of the past.) */
     forget() {
         const now = Date.now();
+        if (this.people.some(({ away }) => away))
+            return;
         this.left.forEach((at, key) => at <= now && this.left.delete(key));
         this.came.clear();
     }
 
     members(channel) {
         return [...(this.truth.get(channel)?.keys() ?? [])].sort();
+    }
+
+    /* How many sockets are in it. */
+    subscriptions(channel) {
+        return [...(this.truth.get(channel)?.values() ?? [])].reduce((sum, sockets) => sum + sockets, 0);
     }
 
     channels() {
@@ -199,7 +234,7 @@ export class Crowd {
     /* What is not as it should be in the clients' rosters, one after the other; nothing: they are exact. */
     *findDifferences() {
         for (const person of this.people.filter(({ away }) => !away))
-            for (const [channel, roster] of person.rosters) {
+            for (const [channel, roster] of [...person.rosters].filter(([name]) => hasRoster(name))) {
                 const there = this.truth.get(channel) ?? new Map();
                 const [ghosts, missed] = [[...roster].filter((user) => !there.has(user)), [...there.keys()].filter((user) => !roster.has(user))];
                 if (ghosts.length + missed.length > 0)

@@ -29,6 +29,7 @@ export class Fleet {
     constructor({ names = ['a', 'b', 'c'], shards = 2, rooms = 12, churners = 10, links = true, list = null, changes = {} } = {}) {
         Object.assign(this, { names, churners, hasLinks: links, list, changes, edges: [], links: new Map(), serial: 0 });
         this.rooms = Array.from({ length: rooms }, (_, i) => `presence-room-${i}`);
+        this.hall = 'hall'; /* a public channel */
         this.redis = new RedisFleet({ shardCount: shards, replicas: 0, sentinelCount: 0, minReplicas: 0 });
         this.crowd = new Crowd();
         this.stateDir = temporaryFolder();
@@ -57,7 +58,13 @@ export class Fleet {
         await Promise.all(this.edges.map((edge) => this.populate(edge)));
         await this.right(Date.now(), 10_000, 'at the start');
         await this.calm();
+        this.homes = new Map((await this.keysOf('r', 's')).map(([server, key]) => [key.replace(/^.*?:[rs]:7:/, ''), this.servers.indexOf(server)]));
         return this;
+    }
+
+    /* The number of the server that has that channel. */
+    homeOf(channel) {
+        return this.homes.get(channel);
     }
 
     async startEdge(name) {
@@ -79,18 +86,22 @@ export class Fleet {
         return edge;
     }
 
-    /* Somebody who stays, somebody who is on every edge, and those who will come and go. */
+    /* Somebody who stays, somebody who is on every edge, somebody with two tabs, and those who will come and go, of whom one
+     * has two tabs as well. */
     async populate(edge) {
         const n = this.serial++;
-        const stayer = await this.crowd.add(edge, `stays-${n}`);
-        const both = await this.crowd.add(edge, 'is-on-every-edge');
-        await Promise.all([stayer, both].map((person) => person.joinAll(this.rooms)));
+        const all = [this.hall, ...this.rooms];
+        for (const id of [`stays-${n}`, 'is-on-every-edge', `has-two-tabs-${n}`, `has-two-tabs-${n}`])
+            await (await this.crowd.add(edge, id)).joinAll(id.startsWith('has') ? all.slice(0, 4) : all);
         for (let k = 0; k < this.churners; k++)
             await this.crowd.add(edge, `churns-${n}-${k}`);
+        if (this.churners > 0)
+            await this.crowd.add(edge, `churns-${n}-0`);
     }
 
-    churn(rate = 200, random = Math.random) {
-        return this.crowd.churn(this.crowd.people.filter(({ id }) => id.startsWith('churns')), this.rooms, rate, random);
+    /* Those of these people who are there to come and go do so. */
+    churn(rate = 200, random = Math.random, people = this.crowd.people) {
+        return this.crowd.churn(people.filter(({ id }) => id.startsWith('churns')), [this.hall, ...this.rooms], rate, random);
     }
 
     /* Whether a loss still makes removals wait, on any edge. */
@@ -148,17 +159,20 @@ export class Fleet {
             })));
     }
 
-    /* What that edge's API says, against the truth, for all edges: the list with its counts, and each roster. */
+    /* What that edge's API says of the fleet, against the truth: the lists with their counts, and each roster. */
     async apiDifferences(edge) {
         const truth = this.crowd.channels().filter((channel) => this.crowd.members(channel).length > 0);
-        const list = await ask(edge, '/channels', { filter_by_prefix: 'presence-', info: 'user_count' });
-        if (list.status !== 200 || list.stale !== null)
-            return [`the list of channels: status ${list.status}, stale ${list.stale}`];
-        const words = (channel, count) => `${channel} ${count}`;
-        const [says, is] = [Object.entries(list.body.channels).map(([channel, { user_count }]) => words(channel, user_count)).sort(),
-            truth.map((channel) => words(channel, this.crowd.members(channel).length)).sort()];
-        if (says.join() !== is.join())
-            return [`the list of channels: ${says.filter((one) => !is.includes(one))} instead of ${is.filter((one) => !says.includes(one))}`];
+        for (const [prefix, info] of [['presence-', 'user_count,subscription_count'], [this.hall, 'subscription_count']]) {
+            const list = await ask(edge, '/channels', { filter_by_prefix: prefix, info });
+            if (list.status !== 200 || list.stale !== null)
+                return [`the list of channels: status ${list.status}, stale ${list.stale}`];
+            const says = Object.entries(list.body.channels).map(([channel, { user_count: users = '-', subscription_count: sockets }]) =>
+                `${channel} ${users} ${sockets}`).sort();
+            const is = truth.filter((channel) => channel.startsWith(prefix)).map((channel) =>
+                `${channel} ${channel === this.hall ? '-' : this.crowd.members(channel).length} ${this.crowd.subscriptions(channel)}`).sort();
+            if (says.join() !== is.join())
+                return [`the list of channels, users, sockets: ${says.filter((one) => !is.includes(one))} instead of ${is.filter((one) => !says.includes(one))}`];
+        }
         const rosters = await Promise.all(this.rooms.map(async (channel) => {
             const { status, stale, body } = await ask(edge, `/channels/${channel}/users`);
             const has = status === 200 ? body.users.map(({ id }) => id).sort().join() : `status ${status}`;
@@ -200,10 +214,10 @@ export class Fleet {
         return Promise.all(this.servers.map(work));
     }
 
-    /* Keys of that kind (the letter behind the partition's base), of all servers, as [server, key]. */
-    async keysOf(kind) {
+    /* Keys of those kinds (what stands behind the partition's base, undefined: nothing), of all servers, as [server, key]. */
+    async keysOf(...kinds) {
         const found = await this.ofEachServer(async (server) => (await server.keys()).map((key) => [server, key]));
-        return found.flat().filter(([, key]) => (key.match(/^rollcall:\{\d+\}(?::(\w+))?/) ?? ['', 'none'])[1] === kind);
+        return found.flat().filter(([, key]) => kinds.includes((key.match(/^rollcall:\{\d+\}(?::(\w+))?/) ?? ['', 'none'])[1]));
     }
 
     async close() {
