@@ -49,6 +49,20 @@ test('one socket of several leaves: nobody may be told', () => {
     assertWrong(crowd, /everywhere left/);
 });
 
+test('one socket leaves while the join of another one is under way: his edge may see the leave first', () => {
+    const { crowd, witness, both, stranger } = scene();
+    both.forEach((one) => one.leave(ROOM));
+    crowd.forget();
+    stranger.join(ROOM);
+    roster(stranger, ['witness', 'stranger']);
+    added(witness, 'stranger');
+    person(crowd, B, 'stranger');
+    crowd.forget();
+    stranger.leave(ROOM);
+    removed(witness, 'stranger');
+    crowd.assertClean();
+});
+
 test('an edge of several is cut off and comes back, or dies: likewise', () => {
     for (const harm of [(crowd) => crowd.away(B), (crowd) => {
         crowd.away(B);

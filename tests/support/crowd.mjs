@@ -15,7 +15,7 @@ const hasRoster = (channel) => channel.startsWith('presence-');
 /* One client: one connection, one user, any number of presence and public channels. */
 export class Person {
     constructor(crowd, edge, id) {
-        Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), hidden: new Set(), answers: new Map() });
+        Object.assign(this, { crowd, edge, id, rosters: new Map(), joined: new Set(), hidden: new Set(), answers: new Map(), counts: new Map() });
     }
 
     async connect() {
@@ -36,6 +36,8 @@ export class Person {
             this.answers.get(channel)?.();
         } else if (event === 'pusher_internal:member_added' || event === 'pusher_internal:member_removed') {
             this.change(event.slice(16), channel, JSON.parse(data).user_id);
+        } else if (event === 'pusher_internal:subscription_count') {
+            this.counts.set(channel, JSON.parse(data).subscription_count);
         } else if (event === 'pusher:pong') {
             this.ponged?.();
         } else if (event === 'pusher:subscription_error' || event === 'pusher:error') {
@@ -98,6 +100,7 @@ export class Person {
         this.closed = true;
         for (const channel of [...this.joined]) {
             this.joined.delete(channel);
+            this.rosters.delete(channel);
             if (!this.hidden.delete(channel))
                 this.crowd.exit(channel, this.id);
         }
@@ -139,13 +142,19 @@ export class Crowd {
     exit(channel, user) {
         const users = this.truth.get(channel);
         const left = users.get(user) - 1;
-        if (left) {
-            users.set(user, left); /* another socket of his stays: nobody may be told anything */
-        } else {
+        if (left)
+            users.set(user, left);
+        else
             users.delete(user);
+        if (!this.hasSocket(channel, user))
             this.left.set(`${channel} ${user}`, Date.now());
-        }
         this.changes++;
+    }
+
+    /* Whether another socket of his is in it, as his edge has answered: a join that is under way may be behind this leave. Then
+     * nobody may be told anything. */
+    hasSocket(channel, user) {
+        return this.people.some(({ id, rosters, hidden }) => id === user && rosters.has(channel) && !hidden.has(channel));
     }
 
     /* Of somebody who was away at some time since all knew the truth, anything may be told. Else a removal is right when he
