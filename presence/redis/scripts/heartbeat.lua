@@ -72,7 +72,11 @@ local answer = { 'OK', text(sequence), text(clock), text(mark), text(try('SCARD'
     choose(), text(stood_still) }
 exchange_usage(7, #ARGV, answer)
 for _, owner in ipairs(call('ZRANGEBYSCORE', base .. ':l', '-inf', '(' .. text(clock), 'LIMIT', 0, EXPIRED_AT_MOST)) do
-    answer[#answer + 1] = owner
+    if string.match(owner, '^[1-9]%d*$') and #owner <= 16 then
+        answer[#answer + 1] = owner
+    else -- junk, that nobody could reap: it would stand before those who can be
+        call('ZREM', base .. ':l', owner)
+    end
 end
 if #try('ZRANGEBYSCORE', base .. ':due', '-inf', text(clock), 'LIMIT', 0, 1) > 0 then
     call('PUBLISH', base .. ':w', '1') -- now that the clock has moved, somebody's departure is to be told

@@ -130,6 +130,7 @@ local owner, record = ARGV[8], nil
 local kept = '1'
 if owner ~= '0' then
     record = try('HMGET', base .. ':o:' .. owner, 'i', 's')
+    limit(base .. ':h:' .. owner, D) -- nobody else may know of it, when the record is lost
 end
 if not record or record[1] ~= ARGV[9] or not tonumber(record[2]) then
     kept = '0'

@@ -87,6 +87,16 @@ static void test_hello_renews_a_lease(void **state)
     assert_int_equal(1, users(test));
 }
 
+/* tear_down() looks at every key. */
+static void test_hello_limits_what_a_lost_record_leaves(void **state)
+{
+    struct test *test = *state;
+    join(test, &test->a, "1", "anna");
+    redis_server_just(&test->redis, "SET " BASE ":o:%s junk", test->a.number);
+    redis_server_just(&test->redis, "SET " BASE ":h:%s junk", test->a.number);
+    assert_true(is(hello(test, &test->a), 9, "0"));
+}
+
 static void test_every_refusal_of_a_caller(void **state)
 {
     struct test *test = *state;
@@ -172,6 +182,19 @@ static const char *elsewhere(struct test *test, const struct owner *owner, const
 }
 
 /* H is 1 ms here, so whatever takes half of it is summed again; a rush of heartbeats may see the last sum. */
+static void test_junk_among_the_leases_goes(void **state)
+{
+    struct test *test = *state;
+    join(test, &test->b, "1", "bert");
+    for (int i = 0; i < 30; i++) /* more than a heartbeat tells of at once */
+        redis_server_just(&test->redis, "ZADD " BASE ":l 1 junk-%d 1 0%d", i, i);
+    beat(test, &test->a, 15);
+    assert_true(is(test->reply, 8, test->b.number));
+    redisReply *leases = redis_server_do(&test->redis, "ZRANGE " BASE ":l 0 -1");
+    assert_int_equal(2, leases->elements);
+    freeReplyObject(leases);
+}
+
 static void test_connections_are_summed(void **state)
 {
     struct test *test = *state;
@@ -247,10 +270,12 @@ int main(void)
         TEST(test_hello_mends_stamps_with_a_new_timeline),
         TEST(test_a_new_timeline_lifts_leases),
         TEST(test_hello_renews_a_lease),
+        TEST(test_hello_limits_what_a_lost_record_leaves),
         TEST(test_every_refusal_of_a_caller),
         TEST(test_the_clock_stands_while_nobody_beats),
         TEST(test_the_clock_stands_when_that_of_redis_goes_back),
         TEST(test_an_expired_owner_is_condemned_and_drained),
+        TEST(test_junk_among_the_leases_goes),
         TEST(test_connections_are_summed),
         TEST(test_connections_of_the_dead_do_not_count),
         TEST(test_junk_among_the_connections_goes),
