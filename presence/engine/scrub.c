@@ -125,8 +125,11 @@ static void read_again(struct partition *partition)
 
 void scrub_some(struct partition *partition)
 {
+    const struct engine_options *options = &partition->engine->options;
     uint64_t now = engine_now(partition->engine);
-    uint64_t period_ms = partition->engine->options.scrub_ms;
+    /* What is not due with this heartbeat would be late with the next. */
+    uint64_t period_ms =
+        options->scrub_ms - (options->scrub_ms > options->heartbeat_ms ? options->heartbeat_ms : 0);
     read_again(partition);
     if (now < period_ms)
         return;
