@@ -10,6 +10,7 @@ import { until } from './wait.mjs';
 
 export const H = 500, L = 2000, S = 3000;
 export const MACHINE = 1000; /* what two tests at a time, sanitizers and two cores may add to any bound */
+export const LATE = 200; /* a heartbeat may be so late for want of a processor */
 export const presence = {
     store: 'redis', heartbeat_ms: H, lease_ms: L, scrub_ms: S, data_ttl_ms: 60_000, partitions: 8, retire_grace_ms: 0,
 };
@@ -25,9 +26,9 @@ async function ask(edge, path, params) {
 
 export class Fleet {
     /* names: one edge for each. churners: people of each edge who come and go when told to. list: redis.shards of the edges
-     * that start, as [{ shard, leaving }…] by their numbers; null: all. */
-    constructor({ names = ['a', 'b', 'c'], shards = 2, rooms = 12, churners = 10, links = true, list = null, changes = {} } = {}) {
-        Object.assign(this, { names, churners, hasLinks: links, list, changes, edges: [], links: new Map(), serial: 0 });
+     * that start, as [{ shard, leaving }…] by their numbers; null: all. sanitizer: options of theirs. */
+    constructor({ names = ['a', 'b', 'c'], shards = 2, rooms = 12, churners = 10, links = true, list = null, changes = {}, sanitizer = '' } = {}) {
+        Object.assign(this, { names, churners, hasLinks: links, list, changes, sanitizer, edges: [], links: new Map(), serial: 0 });
         this.rooms = Array.from({ length: rooms }, (_, i) => `presence-room-${i}`);
         this.hall = 'hall'; /* a public channel */
         this.redis = new RedisFleet({ shardCount: shards, replicas: 0, sentinelCount: 0, minReplicas: 0 });
@@ -81,7 +82,7 @@ export class Fleet {
                         address: `127.0.0.1:${ways[shard] ? ways[shard].port : instances[0].port}` };
                 }),
             },
-        });
+        }, { sanitizer: this.sanitizer });
         this.links.set(edge, ways);
         return edge;
     }
@@ -91,8 +92,8 @@ export class Fleet {
     async populate(edge) {
         const n = this.serial++;
         const all = [this.hall, ...this.rooms];
-        for (const id of [`stays-${n}`, 'is-on-every-edge', `has-two-tabs-${n}`, `has-two-tabs-${n}`])
-            await (await this.crowd.add(edge, id)).joinAll(id.startsWith('has') ? all.slice(0, 4) : all);
+        const people = await Promise.all([`stays-${n}`, 'is-on-every-edge', `has-two-tabs-${n}`, `has-two-tabs-${n}`].map((id) => this.crowd.add(edge, id)));
+        await Promise.all(people.map((person) => person.joinAll(person.id.startsWith('has') ? all.slice(0, 4) : all)));
         for (let k = 0; k < this.churners; k++)
             await this.crowd.add(edge, `churns-${n}-${k}`);
         if (this.churners > 0)

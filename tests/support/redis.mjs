@@ -18,7 +18,7 @@ function parseLine(bytes, at) {
 }
 
 /* {value, next}, or null while the reply is not whole. Errors are values. */
-function parseReply(bytes, at = 0) {
+export function parseReply(bytes, at = 0) {
     const line = parseLine(bytes, at);
     if (!line)
         return null;

@@ -232,13 +232,14 @@ if (!process.env.ROLLCALL_BENCH) /* whose output node:test would begin with word
     after(() => running.forEach((child) => child.kill('SIGKILL')));
 
 /* settings: see config(); `wrap` is a command in front of the server's, such as one that lowers a limit; `program` another
- * build of it; `args` follow it. */
-export async function startServer(changes = {}, { wrap = [], program = binary, args: more = [] } = {}) {
+ * build of it; `args` follow it; `sanitizer` are options for the address sanitizer. */
+export async function startServer(changes = {}, { wrap = [], program = binary, args: more = [], sanitizer = '' } = {}) {
     const settings = config(changes);
     const path = join(temporaryFolder(), 'rollcall.json');
     writeFileSync(path, JSON.stringify(settings, null, 1));
     const [command, ...args] = [...wrap, program, '--config', path, ...more];
-    const child = startChild(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
+    const env = { ...environment, ASAN_OPTIONS: [environment.ASAN_OPTIONS, sanitizer].filter(Boolean).join(':') };
+    const child = startChild(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
     running.add(child);
     child.on('exit', () => running.delete(child));
     const server = new Server(child, settings);
