@@ -1,9 +1,9 @@
 /* Whose lease may have run out: of each edge at each server, as somebody reckons who only knows which edges run and which ways
  * are open. People of an edge that may be condemned are right to be missed, in that server's channels; no others are. */
 
-import { H, L } from './fleet.mjs';
+import { H, L, MACHINE } from './fleet.mjs';
 
-const LATE = H; /* a heartbeat that is due may be so late for want of a processor, and the lease runs from the one before it */
+const LATE = MACHINE / 2; /* a heartbeat that is due may be so late, and the lease runs from the one before it */
 const HEALED = 2 * H; /* an edge that can speak again has renewed its lease within that (presence.md) */
 const LOOK_MS = 20;
 

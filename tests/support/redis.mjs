@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { join } from 'node:path';
 import { startChild } from './child.mjs';
 import { root, temporaryFolder } from './server.mjs';
-import { until, within } from './wait.mjs';
+import { HANG_MS, until, within } from './wait.mjs';
 
 /* ---- the client ---- */
 
@@ -78,7 +78,7 @@ export class RedisClient {
             this.waiting.push({ resolve, reject });
         });
         this.socket.write(`*${words.length}\r\n${text}`);
-        return within(reply, () => `the reply to ${words.join(' ')}`, 10_000);
+        return within(reply, () => `the reply to ${words.join(' ')}`, HANG_MS / 2);
     }
 
     close() {
