@@ -1,12 +1,13 @@
 /* Three edges, two shards, a few hundred people, and faults drawn by lot, several at once. After each round everything is
- * right within the bound of what happened in it. The seed is printed; ROLLCALL_SEED=… draws the same faults again,
+ * right within the bound of what happened in it, also in Redis itself. The seed is printed; ROLLCALL_SEED=… draws the same faults again,
  * ROLLCALL_FAULTS=flush,junk only of these. ROLLCALL_SOAK_MINUTES=… goes on for so long. */
 
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { Fleet, H, L, S, sleep } from '../support/fleet.mjs';
+import { Fleet, H, L, MACHINE, S, sleep } from '../support/fleet.mjs';
 import { Leases } from '../support/leases.mjs';
+import { storedRight } from '../support/stored.mjs';
 
 const MINUTES = Number(process.env.ROLLCALL_SOAK_MINUTES ?? 2);
 const SEED = Number(process.env.ROLLCALL_SEED ?? Date.now() % 1_000_000);
@@ -188,6 +189,7 @@ test(`faults by lot, for ${MINUTES} minutes, seed ${SEED}`, { timeout: MINUTES *
             await sleep(Math.max(0, junkAt + S + H - Date.now()));
             t.diagnostic(await fleet.right(Date.now(), Math.max(0, due - Date.now()), `${what}, and a scrub`, { lenient: true }));
         }
+        await storedRight(fleet, Math.max(0, due - Date.now()) + MACHINE, what);
     }
     leases.stop();
 });
