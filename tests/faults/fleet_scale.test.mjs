@@ -22,8 +22,11 @@ const CHANNELS = EACH / MEMBERS;
 const AT_ONCE = 1000; /* connections that each of the loaders opens at a time */
 const [H, L] = scale > 1 ? [2500, 10_000] : [1000, 4000]; /* the defaults, where two cores have that much more to carry */
 const FACT_US = 15; /* to drain one (presence.md) */
-/* Two cores deliver all these events, and run all edges and all clients besides. */
-const MACHINE = 3000 + EACH * EDGES * 0.2;
+const REMOVALS = (EDGES - 1) * EACH * MEMBERS;
+/* What one machine may add that has two cores for all edges, all clients and whatever else runs: a second, as everywhere, and what
+ * it takes to write and to read so many events. An optimised build under a load of 10 needed nothing of it: the last was told
+ * after 5.1 s of 6.0 with 10,000 connections, after 12.6 s of 15.0 with 30,000. */
+const MACHINE = 1000 + REMOVALS * 0.005;
 const BOUND = L + 2 * H + EACH * FACT_US / 1000;
 
 const app = { id: '7', key: 'test-key', secret: 'test-secret', limits: { presence_members: 100 } };
@@ -87,7 +90,7 @@ test(`one of ${EDGES} edges with ${EDGES * EACH} connections is killed`, { timeo
         .then(() => Date.now() - began);
     const answers = await Promise.all(waits);
     const last = Math.max(...answers.map(({ latency_us }) => latency_us.max)) / 1000;
-    t.diagnostic(`${(EDGES - 1) * EACH * MEMBERS} removals told, the last after ${last.toFixed()} ms, the API exact after ${await counts} ms (bound ${BOUND} ms)`);
+    t.diagnostic(`${REMOVALS} removals told, the last after ${last.toFixed()} ms, the API exact after ${await counts} ms (bound ${BOUND} ms, and ${MACHINE} ms for the machine)`);
     for (const { ok, violations, failed, errors, remaining, error } of answers)
         assert.deepEqual({ ok, violations, failed, errors, remaining, error }, { ok: true, violations: 0, failed: 0, errors: 0, remaining: 0, error: undefined });
 
