@@ -156,8 +156,9 @@ static void add_change(struct batch *batch, struct fact *fact)
 
 /* ---- answers ---- */
 
-/* Returns true when the channel is full for this user. */
-static bool settle(struct batch *batch, struct batch_op *op, const struct reply *reply, size_t at)
+/* Returns true when the channel is full for this user. A batch that was seen before tells what is there now: who is not may have
+ * been refused then, or lost since. He is sent again. */
+static bool settle(struct batch *batch, struct batch_op *op, const struct reply *reply, size_t at, bool seen)
 {
     struct fact *fact = op->fact;
     bool refused = fact->id && op->value && reply_is(reply, at, "-1");
@@ -167,9 +168,9 @@ static bool settle(struct batch *batch, struct batch_op *op, const struct reply 
     fact->unsure = false;
     if (refused) {
         set_sent(fact, 0);
-        if (fact->wanted && fact->accepted) /* someone has been told yes meanwhile */
+        if (fact->wanted && (seen || fact->accepted)) /* accepted: someone has been told yes meanwhile */
             dirty(fact);
-        return fact->wanted && !fact->accepted;
+        return fact->wanted && !seen && !fact->accepted;
     }
     if (op->is_news)
         recent_note(fact, op->value > 0);
@@ -180,7 +181,7 @@ static bool settle(struct batch *batch, struct batch_op *op, const struct reply 
     return false;
 }
 
-static void acknowledge(struct batch *batch, const struct reply *reply)
+static void acknowledge(struct batch *batch, const struct reply *reply, bool seen)
 {
     bool *full = new_zeroed(batch->count + 1);
     struct partition *partition = batch->partition;
@@ -192,7 +193,7 @@ static void acknowledge(struct batch *batch, const struct reply *reply)
     }
     TAILQ_REMOVE(&partition->batches, batch, link);
     for (size_t i = 0; i < batch->count; i++)
-        full[i] = settle(batch, &batch->ops[i], reply, i + 2);
+        full[i] = settle(batch, &batch->ops[i], reply, i + 2, seen);
     for (size_t i = 0; i < batch->count; i++) {
         struct fact *fact = batch->ops[i].fact;
         if (full[i])
@@ -222,7 +223,7 @@ static void on_batch(struct command *command, const struct reply *reply)
     enum answer answer = command_answer(command, reply);
     partition->engine->counters.replays += answer == ANSWER_DUP;
     if (answer == ANSWER_OK || answer == ANSWER_DUP) {
-        acknowledge(batch, reply);
+        acknowledge(batch, reply, answer == ANSWER_DUP);
     } else if (answer == ANSWER_GAP && batch == TAILQ_FIRST(&partition->batches)) {
         partition->engine->counters.gaps++;
         engine_note(partition->shard, partition, NOTE_GAP, 0, NULL, NULL);

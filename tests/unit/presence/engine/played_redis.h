@@ -27,6 +27,7 @@ static struct {
     char sequence[24];          /* the owner's number that it has */
     bool knows_owner;           /* it has given the number out */
     bool out_of_memory;         /* so it refuses writes */
+    bool has_seen;              /* the next write, of which nothing is left */
     const char *stood_still_us; /* of the lease clock, as the next heartbeat is told */
     const char *expired;        /* an owner whose lease has run out, as it is told; NULL: nobody's has */
     const char *reaped[3];      /* what reap answers: channels left, the edge's name, users drained */
@@ -110,11 +111,15 @@ static void answer(struct engine *engine)
     const char *const heartbeat[] = {"OK", redis.sequence, "100", "1", "0", "100", "",
         redis.stood_still_us ? redis.stood_still_us : "0", redis.expired, NULL};
     const char *const reap[] = {"OK", redis.reaped[0], redis.reaped[1], redis.reaped[2], NULL};
+    bool is_seen = sent.script == SCRIPT_WRITE && redis.has_seen;
+    redis.has_seen &= !is_seen;
+    const char *const seen[] = {"DUP", redis.sequence, "-1", "-1", "-1", "-1", NULL};
     const char *const batch[] = {"OK", redis.sequence, "1", "1", "1", "1", NULL};
     const char *const *words = sent.script == SCRIPT_LAYOUT      ? layout
                                : sent.script == SCRIPT_HELLO     ? hello
                                : sent.script == SCRIPT_HEARTBEAT ? heartbeat
                                : sent.script == SCRIPT_REAP      ? reap
+                               : is_seen                         ? seen
                                                                  : batch;
     struct reply elements[16] = {0}, reply = {.type = REPLY_ARRAY, .elements = elements};
     for (; words[reply.count]; reply.count++)

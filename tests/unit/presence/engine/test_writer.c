@@ -1,18 +1,17 @@
-/* Under which numbers changes are sent when Redis is out of memory. */
+/* What is sent again, and under which numbers, when answers are lost and Redis is out of memory or has lost what it had. */
 #include "tests/unit/presence/engine/played_redis.h"
 
-static void ignore_done(
-    struct store_subscription *subscription, enum store_result result, struct frame *cached)
+static void on_done(struct store_subscription *subscription, enum store_result result, struct frame *cached)
 {
     (void)subscription;
-    (void)result;
     (void)cached;
+    assert_int_equal(STORE_OK, result);
 }
 
 static void join(struct engine *engine, struct store_subscription *subscription)
 {
     const struct store_user anna = {.id = "anna", .id_bytes = 4};
-    *subscription = (struct store_subscription){.done = ignore_done};
+    *subscription = (struct store_subscription){.done = on_done};
     store_subscribe(engine_store(engine), "app", "presence-a", (struct store_channel_options){.roster = true},
         &anna, subscription);
 }
@@ -64,11 +63,31 @@ static void test_refused_when_sent_again(void **state)
     engine_free(engine);
 }
 
+/* It was taken, the answer was lost, and then what it had written: that is not a channel that was full. */
+static void test_seen_and_lost(void **state)
+{
+    struct engine *engine = start();
+    struct store_subscription subscription;
+    (void)state;
+    join(engine, &subscription);
+    tick_until(engine, SCRIPT_WRITE);
+    memcpy(redis.sequence, find(SCRIPT_WRITE)->number, sizeof redis.sequence);
+    redis.has_seen = true;
+    connect_again(engine);
+    tick_until(engine, SCRIPT_WRITE);
+    assert_string_equal(redis.sequence, find(SCRIPT_WRITE)->number);
+    answer(engine);
+    tick_until(engine, SCRIPT_WRITE);
+    assert_true(strtoull(find(SCRIPT_WRITE)->number, NULL, 10) > strtoull(redis.sequence, NULL, 10));
+    engine_free(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_at_once),
         cmocka_unit_test(test_refused_when_sent_again),
+        cmocka_unit_test(test_seen_and_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
