@@ -5,7 +5,7 @@ import test from 'node:test';
 import { Fleet, H, L, MACHINE, S, app, sleep } from '../support/fleet.mjs';
 import { hook, receiver } from '../support/hooks.mjs';
 import { exchange, openPusher, post } from '../support/raw.mjs';
-import { storedRight } from '../support/stored.mjs';
+import { lacking, storedRight } from '../support/stored.mjs';
 import { until, within } from '../support/wait.mjs';
 
 const D = 4 * S; /* the least that a configuration may say */
@@ -74,8 +74,9 @@ for (const name of Object.keys(kinds))
  * seen until then, so only the end is judged, and that each client's events alternate. */
 async function repaired(t, began, what) {
     const left = (bound) => began + bound + MACHINE - Date.now();
-    const found = await storedRight(fleet, left(FOUND + LEFT), what).then(() => Date.now() - began);
-    t.diagnostic(`${what}: what is in Redis is right after ${found} ms`);
+    const found = await storedRight(fleet, left(FOUND), what, lacking).then(() => Date.now() - began);
+    const gone = await storedRight(fleet, left(FOUND + LEFT), what).then(() => Date.now() - began);
+    t.diagnostic(`${what}: in Redis all are there after ${found} ms (bound ${FOUND} ms), and nothing else after ${gone} ms`);
     t.diagnostic(await fleet.right(began, FOUND + LEFT, what, { lenient: true }));
     await fleet.calm();
     await worksOn();

@@ -28,6 +28,14 @@ async function ownersWrong({ server, leases }, key, owners) {
     return found.filter(Boolean);
 }
 
+/* Of those who are there, whom a roster lacks, or has under no owner. */
+export function lacking(fleet, seen) {
+    const owned = new Map(seen.rosters.map(([key, roster]) =>
+        [channelOf(key), roster.filter(([, value]) => /^\d.*\|/.test(value)).map(([name]) => name.slice(1))]));
+    return fleet.rooms.filter((room) => fleet.servers[fleet.homeOf(room)] === seen.server).flatMap((room) =>
+        fleet.crowd.members(room).filter((user) => !owned.get(room)?.includes(user)).map((user) => `${room} lacks ${user}`));
+}
+
 async function differencesOf(fleet, seen) {
     const { crowd, running, edges } = fleet;
     const found = [], sockets = new Map();
@@ -53,12 +61,13 @@ async function differencesOf(fleet, seen) {
     return found;
 }
 
-/* Every roster, number and owner in Redis is what the sockets say, `ms` from now at the latest. Gives how long that took. */
-export async function storedRight(fleet, ms, what) {
+/* Every roster, number and owner in Redis is what the sockets say, `ms` from now at the latest; or what differencesIn() finds has
+ * gone. Gives how long that took. */
+export async function storedRight(fleet, ms, what, differencesIn = differencesOf) {
     const began = Date.now();
     let last = [];
     await until(async () => {
-        last = await Promise.all(fleet.servers.map(async (server) => differencesOf(fleet, await readServer(server)))).then((lists) => lists.flat(),
+        last = await Promise.all(fleet.servers.map(async (server) => differencesIn(fleet, await readServer(server)))).then((lists) => lists.flat(),
             (error) => [error.message]); /* a key is of another type */
         return last.length === 0;
     }, `what is in Redis to be right ${what}`, ms).catch((error) => {
