@@ -13,11 +13,13 @@ local function text(number)
     return string.format('%.0f', number)
 end
 
--- Runs a command on a key that may hold junk of another type. Junk is deleted: its owners assert again.
+-- Runs a command on a key that may hold junk: of another type, or a stream that takes no more. Junk is deleted: its owners
+-- assert again.
 local function try(command, key, ...)
     local answer = redis.pcall(command, key, ...)
     if type(answer) == 'table' and answer.err then
-        if not string.find(answer.err, 'WRONGTYPE', 1, true) then
+        local is_junk = string.find(answer.err, 'WRONGTYPE', 1, true) or string.find(answer.err, 'last possible ID', 1, true)
+        if not is_junk then
             error(answer.err)
         end
         call('DEL', key)

@@ -117,6 +117,14 @@ static void test_junk_of_another_type_is_deleted(void **state)
     ANSWERS(join(test, &test->a, "2", "bert"), "NOOWNER");
 }
 
+static void test_an_outbox_that_takes_no_more_is_deleted(void **state)
+{
+    struct test *test = *state;
+    redis_server_just(&test->redis, "XADD " BASE ":out 18446744073709551615-18446744073709551615 k junk");
+    ANSWERS(join(test, &test->a, "1", "anna"), "OK");
+    assert_int_equal(1, users(test));
+}
+
 static void test_versions_stay_above_the_clock(void **state)
 {
     struct test *test = *state;
@@ -235,6 +243,7 @@ int main(void)
         TEST(test_assert_replaces_all),
         TEST(test_scrub_finds_and_mends),
         TEST(test_junk_of_another_type_is_deleted),
+        TEST(test_an_outbox_that_takes_no_more_is_deleted),
         TEST(test_versions_stay_above_the_clock),
         TEST(test_what_others_wrote_gets_a_ttl_when_seen),
         TEST(test_channels_in_slices_each_checked),
