@@ -6,7 +6,9 @@
  *      truth: who has an open socket            faults (sim_faults.c)       watched (sim_watch.c)
  *
  * A history: clients come and go and faults happen for a while; then the faults stop, and after the bound all must agree with
- * the truth (sim_settle.c). What must never happen is checked at each step: at a server after each script
+ * the truth (sim_settle.c). A fault that presence.md gives a bound of its own is then played once more, alone, and held to
+ * that (sim_probe.c). In the end everybody leaves, and in some histories so much time goes by that only what belongs to the
+ * living may be left. What must never happen is checked at each step: at a server after each script
  * (sim_watch.c), at an edge after whatever it was told (sim_edges.c).
  *
  * A connection keeps its order; what is on several of them overtakes each other, by latency that is drawn for each message:
@@ -102,9 +104,10 @@ struct partition_seen {
     int64_t heartbeat_us; /* true time of the last heartbeat */
     unsigned owners;
     struct owner_seen owner[OWNERS];
-    char greeted[48];           /* the timeline that hello told last */
-    uint64_t version[ROSTERS];  /* the last one published */
-    char timeline[ROSTERS][48]; /* and its timeline */
+    char greeted[48];                      /* the timeline that hello told last */
+    uint64_t version[ROSTERS];             /* the last one published */
+    char timeline[ROSTERS][48];            /* and its timeline */
+    int64_t removed_clock[ROSTERS][USERS]; /* our lease clock when the roster last lost him */
 };
 
 struct dataset_seen {
@@ -122,6 +125,7 @@ struct hit {
     char key[96];
     int64_t at_us;
     bool is_delete; /* the key was deleted, as Redis may do with whatever has a TTL */
+    bool is_bare;   /* what was written has no TTL */
 };
 
 struct server {
@@ -281,6 +285,7 @@ extern const char *const fault_names[FAULT_KINDS];
 
 struct sim_options {
     bool trace;
+    bool digest;     /* of what a trace would say */
     uint32_t faults; /* allowed kinds, a bit each */
     const char *mutation;
 };
@@ -292,6 +297,7 @@ struct sim {
     struct event **heap;
     size_t events, room;
     uint64_t serial;
+    uint64_t digest; /* of the trace */
     struct server servers[SERVERS];
     struct server *masters[SHARDS];
     unsigned shards_used;
@@ -415,6 +421,7 @@ void watch_publish(void *server, struct slice topic, struct slice message);
 bool watch_is_held(const struct sim *sim, unsigned partition, unsigned channel, int user, unsigned boot);
 /* Every key that begins so has a TTL or is of the fixed set, and what rosters say was true. */
 void watch_keys(struct sim *sim, struct server *server, const char *prefix);
+bool watch_is_fixed(const char *key); /* of the fixed set, by its name */
 /* The server has lost everything, or what it was told since the copy was taken. */
 void watch_loss(struct sim *sim, struct server *server, int64_t since_us);
 unsigned partition_of_key(const char *key); /* PARTITIONS: none */
@@ -435,7 +442,7 @@ bool junk_has_hit_owners(
 bool junk_is_any(const struct sim *sim);
 /* Keys of a partition that were replaced by another type, and still are. */
 unsigned junk_left(const struct server *server, unsigned partition);
-bool junk_is(const struct server *server, const struct key *key);
+bool junk_is_bare(const struct server *server, const char *key); /* it was written so that it has no TTL */
 
 /* sim_layout.c: where partitions live, and the fault of changing it. */
 void layout_start(struct sim *sim);
@@ -464,6 +471,7 @@ void layout_settle_check(struct sim *sim);
 void faults_draw(struct sim *sim); /* the kinds of this seed */
 void faults_start(struct sim *sim);
 void faults_stop(struct sim *sim);
+void fault_play(struct sim *sim, enum fault_kind kind); /* one of them, now, or from now on */
 struct event *fault_end_later(struct sim *sim, int64_t length_us, event_run run);
 void edge_mark_unwell(struct edge *edge, int64_t until_us);
 struct copy *copy_take(const struct server *server);
@@ -471,7 +479,15 @@ void copy_free(struct copy *copy);
 
 /* sim_settle.c: what must hold in the end; each fails the simulation when it does not. */
 void settle_check(struct sim *sim);
+/* At any moment: the rosters and numbers in Redis are the truth; whoever is there is known to all, or also nobody else. */
+void settle_check_facts(struct sim *sim);
+void settle_check_views(struct sim *sim, bool nobody_else);
+/* D after the last who was there has left: what is not of the fixed set belongs to the living. */
+void settle_check_garbage(struct sim *sim);
 void settle_check_events(struct sim *sim); /* of histories in which nothing went wrong: each event, once */
+
+/* sim_probe.c: one fault more, alone, and what is to be so when its own bound is over. */
+void probe(struct sim *sim);
 
 /* sim_query.c: the questions of the HTTP API. */
 void query_check(
@@ -484,7 +500,7 @@ void outbox_note_death(struct edge *edge); /* it is about to die, or to stop */
 
 /* Plays one seed. Returns false when it failed; the reason is in failure. */
 struct sim_result {
-    uint64_t steps, scripts;
+    uint64_t steps, scripts, digest;
     uint32_t faults;
     char failure[1024];
 };

@@ -473,6 +473,11 @@ static void (*const runs[FAULT_KINDS])(struct sim *sim) = {pause_edge, crash, re
     split, reroute, step_clock, junk_write, use_up_memory, forget_scripts, stall, lose_replicas, outage,
     slow_down, layout_change, junk_delete, hold_up};
 
+void fault_play(struct sim *sim, enum fault_kind kind)
+{
+    runs[kind](sim);
+}
+
 static void on_fault(struct sim *sim, struct event *event)
 {
     (void)event;
@@ -483,7 +488,7 @@ static void on_fault(struct sim *sim, struct event *event)
         if (sim->fault_kinds & (1u << k))
             kinds[count++] = k;
     }
-    runs[kinds[sim_draw(sim, count)]](sim);
+    fault_play(sim, kinds[sim_draw(sim, count)]);
     int64_t pause_us = sim_chance(sim, 30) ? sim_between(sim, 0, 50000) : sim_between(sim, 200000, 4000000);
     sim_later(sim, sim->now_us + pause_us, on_fault);
 }

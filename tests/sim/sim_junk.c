@@ -1,6 +1,7 @@
 /* What others do to keys, and which they hit: what happens to these is excused, and nothing else. */
 #include "tests/sim/sim.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,7 @@ bool junk_has_hit_owners(const struct sim *sim, unsigned partition)
 
 static const char junk[] = "junk";
 
-bool junk_is(const struct server *server, const struct key *key)
+static bool is_junk(const struct server *server, const struct key *key)
 {
     return key->type == FAKE_STRING && key->string_bytes == strlen(junk) &&
            !memcmp(key->string, junk, strlen(junk)) && junk_has_hit(server, key->name, NEVER_US);
@@ -96,13 +97,22 @@ unsigned junk_left(const struct server *server, unsigned partition)
     for (unsigned i = 0; i < server->hit_count; i++) {
         const char *name = server->hits[i].key;
         const struct key *key = data_find(fake_redis_data(server->redis), (struct slice){name, strlen(name)});
-        bool known = !key || partition_of_key(name) != partition || !junk_is(server, key);
+        bool known = !key || partition_of_key(name) != partition || !is_junk(server, key);
         for (unsigned k = 0; k < left && !known; k++)
             known = counted[k] == key;
         if (!known)
             counted[left++] = key;
     }
     return left;
+}
+
+bool junk_is_bare(const struct server *server, const char *key)
+{
+    for (unsigned i = 0; i < server->hit_count; i++) {
+        if (server->hits[i].is_bare && !strcmp(server->hits[i].key, key))
+            return true;
+    }
+    return false;
 }
 
 /* ---- the faults ---- */
@@ -161,11 +171,24 @@ static const struct key *draw_key(struct sim *sim, const struct server *server, 
     return found;
 }
 
-static void hit(struct sim *sim, struct server *server, const char *key, bool is_delete, const char *words)
+static struct hit *note_hit(struct sim *sim, struct server *server, const struct key *key)
 {
-    struct hit *mine = &server->hits[server->hit_count++];
-    *mine = (struct hit){.at_us = sim->now_us, .is_delete = is_delete};
-    snprintf(mine->key, sizeof(mine->key), "%s", key);
+    struct hit *hit = &server->hits[server->hit_count++];
+    *hit = (struct hit){.at_us = sim->now_us};
+    snprintf(hit->key, sizeof(hit->key), "%s", key->name);
+    return hit;
+}
+
+static void run(struct sim *sim, struct server *server, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void run(struct sim *sim, struct server *server, const char *format, ...)
+{
+    char words[160];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof(words), format, arguments);
+    va_end(arguments);
     sim_trace(sim, "server %u of shard %u: %s", server->number, server->shard, words);
     server_set_clock(sim, server);
     fake_reply_free(fake_command_words(server->command, words));
@@ -182,13 +205,14 @@ void junk_write(struct sim *sim)
     bool in_hash = key->type == FAKE_HASH && sim_chance(sim, 50), gone = sim_chance(sim, 30);
     if (!spares_stamps(server, key, in_hash ? field : NULL))
         return;
-    char words[160], name[96];
-    snprintf(name, sizeof(name), "%s", key->name);
+    struct hit *hit = note_hit(sim, server, key);
+    hit->is_bare = !(in_hash && !gone);
+    if (gone)
+        run(sim, server, "DEL %s", hit->key);
     if (in_hash)
-        snprintf(words, sizeof(words), "HSET %s %s junk", name, field);
-    else
-        snprintf(words, sizeof(words), gone ? "DEL %s" : "SET %s junk", name);
-    hit(sim, server, name, false, words);
+        run(sim, server, "HSET %s %s junk", hit->key, field);
+    else if (!gone)
+        run(sim, server, "SET %s junk", hit->key);
 }
 
 void junk_delete(struct sim *sim)
@@ -197,8 +221,7 @@ void junk_delete(struct sim *sim)
     const struct key *key = server ? draw_key(sim, server, sim_chance(sim, 50) ? is_roster : has_ttl) : NULL;
     if (!key)
         return;
-    char words[160], name[96];
-    snprintf(name, sizeof(name), "%s", key->name);
-    snprintf(words, sizeof(words), "DEL %s", name);
-    hit(sim, server, name, true, words);
+    struct hit *hit = note_hit(sim, server, key);
+    hit->is_delete = true;
+    run(sim, server, "DEL %s", hit->key);
 }

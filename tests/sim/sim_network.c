@@ -143,7 +143,7 @@ static void on_reply(struct sim *sim, struct event *event)
     struct reply *elements = fake_alloc(from->count * sizeof(*elements));
     struct reply reply;
     convert(from, &reply, elements);
-    if (sim->options.trace) {
+    if (sim->options.trace || sim->options.digest) {
         char *text = fake_reply_print(from);
         sim_trace(sim, "edge %u <- server %u  %s: %.300s", edge->number, link->server->number,
             script_name(event->message->script), text);
@@ -202,7 +202,7 @@ static void on_request(struct sim *sim, struct event *event)
     if (same_link && link_put_off(sim, event, link->cut_until_us))
         return;
     server_set_clock(sim, server);
-    if (sim->options.trace)
+    if (sim->options.trace || sim->options.digest)
         trace_request(sim, event);
     struct watch watch;
     watch_before(server, event->message, &watch);

@@ -1,6 +1,8 @@
 /* The receiver of webhooks: what it was told last of each user must be so in the end. It drops ids it knows. */
+#include "tests/sim/mutant.h"
 #include "tests/sim/sim.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,15 @@ enum {
     TOLD_US = (LEASE_MS + 3 * HEARTBEAT_MS + 4000) *
               1000, /* by then a departure is told: L + 2 H, and a wait of 3 s */
 };
+
+static unsigned partition_of_channel(const struct sim *sim, unsigned channel)
+{
+    for (unsigned e = 0; e < EDGES; e++) {
+        if (sim->edges[e].engine)
+            return engine_partition_of(sim->edges[e].engine, "app", channel_names[channel]);
+    }
+    return 0;
+}
 
 /* Any owner with a record may fetch; the receiver borrows one, and what the stamp says. */
 struct caller {
@@ -61,7 +72,20 @@ static struct fake_reply *fetch(struct server *server, const char *base, const c
     return fake_command(server->command, sizeof(words) / sizeof(*words), argv);
 }
 
-static void receive(struct sim *sim, const struct fake_reply *reply, size_t at)
+/* Departures wait for 3 s of the lease clock: nobody can come back while it stands. Where nothing is lost nobody asserts, so
+ * none is told again at once. */
+static void check_wait(struct sim *sim, const struct server *server, unsigned channel, unsigned user)
+{
+    const uint32_t harmless = 1u << FAULT_OUTAGE | 1u << FAULT_STALL | 1u << FAULT_LATENCY |
+                              1u << FAULT_CLOSE_BUS | 1u << FAULT_DROP | 1u << FAULT_SCRIPT_FLUSH;
+    const struct partition_seen *seen = &server->seen.partition[partition_of_channel(sim, channel)];
+    int64_t waited_ms = (seen->clock_us - seen->removed_clock[channel][user]) / 1000;
+    if (!(sim->fault_kinds & ~harmless) && !sim->loss_count && waited_ms < 3000 - HEARTBEAT_MS * 11 / 10)
+        sim_fail(sim, "the webhooks say that u%u left %s, after %" PRId64 " ms of the lease clock", user,
+            channel_names[channel], waited_ms);
+}
+
+static void receive(struct sim *sim, const struct server *server, const struct fake_reply *reply, size_t at)
 {
     const char *kind = reply->items[at + 1]->text, *channel = reply->items[at + 2]->text;
     int c = strncmp(channel, "app:", 4) ? -1 : channel_of(channel + 4);
@@ -72,6 +96,8 @@ static void receive(struct sim *sim, const struct fake_reply *reply, size_t at)
     if (!strcmp(kind, "member_added"))
         sim->told[c][user] = TOLD_ADDED;
     else if (!strcmp(kind, "member_removed"))
+        check_wait(sim, server, (unsigned)c, (unsigned)user);
+    if (!strcmp(kind, "member_removed"))
         sim->told[c][user] = TOLD_REMOVED;
 }
 
@@ -86,7 +112,7 @@ static bool fetch_copy(struct sim *sim, struct server *server, unsigned partitio
         more = reply && reply->type == FAKE_ARRAY && reply->count > 1;
         if (more && !strcmp(reply->items[0]->text, "OK")) {
             for (size_t at = 1; at + 4 < reply->count; at += 5)
-                receive(sim, reply, at);
+                receive(sim, server, reply, at);
             snprintf(delivered, sizeof(delivered), "%s", reply->items[reply->count - 5]->text);
         } else {
             answers = !reply || reply->type != FAKE_ERROR;
@@ -95,6 +121,15 @@ static bool fetch_copy(struct sim *sim, struct server *server, unsigned partitio
         fake_reply_free(reply);
     }
     return answers;
+}
+
+/* What a server says that no majority names, as some see it in a split. */
+static void fetch_unconfirmed(struct sim *sim, struct server *server, unsigned partition, uint64_t layout)
+{
+    if (!sim_taken_out("no-delivery-majority") || !server->alive || fake_redis_is_replica(server->redis))
+        return;
+    server_set_clock(sim, server);
+    fetch_copy(sim, server, partition, layout);
 }
 
 /* What the copies that the fleet has left still have comes first, and is waited for. */
@@ -107,6 +142,7 @@ static void fetch_partition(struct sim *sim, unsigned partition)
         server_set_clock(sim, server);
         if (!fetch_copy(sim, server, partition, layout))
             return;
+        fetch_unconfirmed(sim, &sim->servers[server->number ^ 1], partition, layout);
     }
 }
 

@@ -34,6 +34,8 @@ static void on_member(struct store_query *query, const struct member *member)
 static bool may_have_more(const struct sim *sim, unsigned channel)
 {
     const struct edge *edge = &sim->edges[0];
+    for (unsigned e = 0; e < EDGES && !edge->engine; e++)
+        edge = &sim->edges[e];
     return !sim_truth_count(sim, channel) &&
            junk_has_hit_partition(sim, engine_partition_of(edge->engine, "app", channel_names[channel]));
 }
@@ -125,11 +127,20 @@ static void compare(struct sim *sim, const struct question questions[QUESTIONS])
 void query_check(struct sim *sim)
 {
     static struct question questions[EDGES][QUESTIONS];
+    unsigned boots[EDGES] = {0};
     if (sim->failure[0])
         return; /* it ended there: an edge may be down */
-    for (unsigned e = 0; e < EDGES; e++)
-        ask_everything(&sim->edges[e], questions[e]);
+    for (unsigned e = 0; e < EDGES; e++) {
+        const struct edge *edge = &sim->edges[e];
+        bool is_young =
+            edge->well_since_us > sim->now_us - 2 * HEARTBEAT_MS * 1000; /* it may have just begun to run */
+        boots[e] = edge_is_running(edge) && !is_young ? edge->boot : 0;
+        if (boots[e])
+            ask_everything(&sim->edges[e], questions[e]);
+    }
     sim_run_until(sim, sim->now_us + COMMAND_MS * 1000);
-    for (unsigned e = 0; e < EDGES && !sim->failure[0]; e++)
-        compare(sim, questions[e]);
+    for (unsigned e = 0; e < EDGES && !sim->failure[0]; e++) {
+        if (boots[e])
+            compare(sim, questions[e]);
+    }
 }

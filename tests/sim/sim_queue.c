@@ -122,12 +122,16 @@ void sim_fail(struct sim *sim, const char *format, ...)
 
 void sim_trace(struct sim *sim, const char *format, ...)
 {
-    if (!sim->options.trace)
+    if (!sim->options.trace && !sim->options.digest)
         return;
-    printf("%9.3f  ", (double)sim->now_us / 1e6);
+    char text[2048];
     va_list arguments;
     va_start(arguments, format);
-    vprintf(format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    putchar('\n');
+    if (sim->options.trace)
+        printf("%9.3f  %s\n", (double)sim->now_us / 1e6, text);
+    sim->digest ^= (uint64_t)sim->now_us;
+    for (const char *c = text; *c; c++)
+        sim->digest = (sim->digest ^ (unsigned char)*c) * 0x100000001b3u; /* FNV-1a */
 }

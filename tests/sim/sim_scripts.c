@@ -31,12 +31,15 @@ static const struct replacement replacements[] = {
     {"no-unanimity", "or try('HGET', base .. ':o:' .. all[i], 'w') ~= wanted then", "then"},
     {"no-left", "call('HSET', copy, 'to', entry)", ""},
     {"no-entry", "refused = refused or other_layout()", ""},
+    {"no-due-clock", "moved and '+inf' or text(clock), 'WITHSCORES'",
+        "moved and '+inf' or text(now), 'WITHSCORES'"},
+    {"no-limit", "if call('PTTL', key) == -1 then", "if false then"},
     {"no-lift", "for _, key in ipairs({ leases, due }) do", "for _, key in ipairs({}) do"},
 };
 
 static const char *const names[] = {"no-sequence", "no-gap", "no-dup", "no-lease-clock", "no-stamp",
     "no-timeline", "no-pairing", "no-fence", "no-lift", "no-clocked-version", "no-usage-lease",
-    "no-unanimity", "no-left", "no-entry",
+    "no-unanimity", "no-left", "no-due-clock", "no-limit", "no-delivery-majority", "no-entry",
     /* of the engine: in sim_mutant only */
     "no-previous", "no-birth", "no-wait", "no-wait-reads", "no-wait-deltas", "no-scrub", "no-majority",
     "no-restate", "no-beat", "no-info", "no-own-base", "no-gossip", "no-stand", NULL};

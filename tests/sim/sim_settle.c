@@ -206,17 +206,67 @@ static void check_usage(struct sim *sim, const struct edge *edge)
             edge->number, edge->usage_told, elsewhere);
 }
 
-static void check_facts(struct sim *sim)
+void settle_check_facts(struct sim *sim)
 {
     struct edge *edge = any_edge(sim);
     for (unsigned c = 0; c < CHANNELS && edge; c++)
         check_channel(sim, edge, c);
 }
 
+void settle_check_views(struct sim *sim, bool nobody_else)
+{
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *client = &sim->clients[i];
+        uint32_t truth = sim_truth(sim, client->channel);
+        uint32_t known = nobody_else ? client->mask : client->mask & truth;
+        if (client->state == CLIENT_READY && client->channel < ROSTERS && known != truth)
+            sim_fail(sim, "client %u on edge %u knows the users %02x in %s; they are %02x", i,
+                client->edge->number, client->mask, channel_names[client->channel], truth);
+    }
+}
+
+/* "…:o:1234" and "…:h:1234" of who lives, and the numbers of connections. */
+static bool is_of_the_living(const struct sim *sim, unsigned partition, const char *name)
+{
+    const char *part = strchr(strchr(name, '}'), ':');
+    uint64_t owner = part && (part[1] == 'o' || part[1] == 'h') ? strtoull(part + 3, NULL, 10) : 0;
+    return part && (!strcmp(part, ":q") || edge_of(sim, partition, owner));
+}
+
+static void check_key(struct sim *sim, const struct server *server, const struct key *key)
+{
+    unsigned partition = partition_of_key(key->name);
+    if (partition == PARTITIONS) {
+        if (!watch_is_fixed(key->name))
+            sim_fail(sim, "server %u has %s", server->number, key->name);
+        return;
+    }
+    uint64_t layout = layout_of_key(key->name);
+    if (sim->places[partition][layout % LAYOUTS].abandoned)
+        return; /* nobody has asked it */
+    bool is_present = layout == sim->layout[partition] && server == layout_server(sim, partition);
+    if (!is_present && junk_is_bare(server, key->name))
+        return; /* nobody opens what the fleet has left */
+    if (!is_present || !(watch_is_fixed(key->name) || is_of_the_living(sim, partition, key->name)))
+        sim_fail(sim, "server %u still has %s, %s", server->number, key->name,
+            key->expires_ms == FAKE_NO_EXPIRY ? "for ever" : "for a while");
+}
+
+void settle_check_garbage(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->list.count; i++) {
+        struct server *server = sim->masters[sim->list.of[i].shard];
+        server_set_clock(sim, server);
+        fake_redis_expire(server->redis);
+        for (const struct key *key = fake_redis_data(server->redis)->keys; key; key = key->hh.next)
+            check_key(sim, server, key);
+    }
+}
+
 void settle_check(struct sim *sim)
 {
     check_partition_states(sim);
-    check_facts(sim);
+    settle_check_facts(sim);
     for (unsigned p = 0; p < PARTITIONS; p++)
         check_owners(sim, p);
     for (unsigned e = 0; e < EDGES; e++) {

@@ -212,7 +212,7 @@ static void check_refusal(struct sim *sim, struct server *server, const struct e
 
 /* Every key has a TTL or is of the fixed set; a fact was true of the incarnation it names. */
 
-static bool is_fixed(const char *name)
+bool watch_is_fixed(const char *name)
 {
     if (!strcmp(name, "rc:shard"))
         return true;
@@ -272,7 +272,8 @@ void watch_keys(struct sim *sim, struct server *server, const char *prefix)
     for (const struct key *key = fake_redis_data(server->redis)->keys; key; key = key->hh.next) {
         if (strncmp(key->name, prefix, bytes))
             continue;
-        if (key->expires_ms == FAKE_NO_EXPIRY && !is_fixed(key->name) && !junk_is(server, key))
+        if (key->expires_ms == FAKE_NO_EXPIRY && !watch_is_fixed(key->name) &&
+            !junk_is_bare(server, key->name))
             sim_fail(sim, "server %u has %s without a TTL", server->number, key->name);
         check_roster(sim, server, key);
     }
@@ -356,6 +357,9 @@ void watch_publish(void *context, struct slice of, struct slice message)
         sim_fail(sim, "the version %" PRIu64 " of %s is given out again", version, channel_names[channel]);
     if (version > server->version_high[channel])
         server->version_high[channel] = version;
+    unsigned user;
+    if (kind == '-' && sscanf(head, "%*s %*s %*s %*s %*s %*s u%u", &user) == 1 && user < USERS)
+        seen->removed_clock[channel][user] = seen->clock_us;
     seen->version[channel] = version;
     memcpy(seen->timeline[channel], timeline, sizeof(timeline));
 }

@@ -3,6 +3,7 @@
  *     sim --seed N [--trace]            one, and what happened in it
  *     sim --seeds A-B [--jobs J]        many; prints the first seed that fails in each job, and how to see it
  *     sim --seeds A-B --mutate NAME --expect-failure      the same with a part taken out: one of them must fail
+ *     sim --seeds A-B --replay          each twice: both must be the same, message by message
  *     --faults a,b,…                    only faults of these kinds
  */
 #include "tests/sim/sim.h"
@@ -123,13 +124,39 @@ static void settle(struct sim *sim)
     outbox_check(sim);
 }
 
+static bool has_fault(const struct sim *sim, enum fault_kind kind)
+{
+    return sim->fault_kinds & 1u << kind;
+}
+
+/* Where it is not known what a shard has, or for how long what was junk takes effect, there is no bound but the largest. */
+static void play_one_more(struct sim *sim)
+{
+    if (has_fault(sim, FAULT_LAYOUT) || has_fault(sim, FAULT_JUNK) || has_fault(sim, FAULT_DELETE) ||
+        sim_chance(sim, 60))
+        return;
+    probe(sim);
+    while (is_anything_wrong(sim) && !sim->failure[0])
+        run_for(sim, 50);
+    run_for(sim, HEARTBEAT_MS);
+}
+
 static void finish(struct sim *sim)
 {
+    bool leaves_garbage =
+        has_fault(sim, FAULT_LAYOUT) || has_fault(sim, FAULT_JUNK) || has_fault(sim, FAULT_DELETE);
     sim_trace(sim, "--- everybody leaves");
     clients_close_all(sim);
     run_for(sim, BOUND_MS);
     settle_check(sim);
     query_check(sim);
+    if (sim->failure[0] || !sim_chance(sim, leaves_garbage ? 15 : 3))
+        return;
+    sim_trace(sim, "--- and nobody comes for so long that nothing is left");
+    run_for(sim, DATA_TTL_MS + SCRUB_BOUND_MS);
+    if (has_fault(sim, FAULT_CLOCK))
+        run_for(sim, DATA_TTL_MS); /* a clock that went back makes what expires by it last */
+    settle_check_garbage(sim);
 }
 
 static void clean_up(struct sim *sim)
@@ -173,9 +200,11 @@ bool sim_play(uint64_t seed, const struct sim_options *options, struct sim_resul
     if (!sim->failure[0])
         settle(sim);
     if (!sim->failure[0])
+        play_one_more(sim);
+    if (!sim->failure[0])
         finish(sim);
-    *result =
-        (struct sim_result){.steps = sim->steps, .scripts = sim->scripts_run, .faults = sim->fault_kinds};
+    *result = (struct sim_result){
+        .steps = sim->steps, .scripts = sim->scripts_run, .digest = sim->digest, .faults = sim->fault_kinds};
     memcpy(result->failure, sim->failure, sizeof(result->failure));
     clean_up(sim);
     free(sim);
@@ -193,8 +222,9 @@ struct command_line {
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: sim [--seed N | --seeds A-B] [--jobs J] [--trace] [--all] [--faults a,b,…]\n"
-                    "           [--mutate NAME [--expect-failure]]\nfaults:");
+    fprintf(stderr,
+        "usage: sim [--seed N | --seeds A-B] [--jobs J] [--trace] [--all] [--replay] [--faults a,b,…]\n"
+        "           [--mutate NAME [--expect-failure]]\nfaults:");
     for (int k = 0; k < FAULT_KINDS; k++)
         fprintf(stderr, " %s", fault_names[k]);
     fprintf(stderr, "\nmutations:");
@@ -244,6 +274,8 @@ static struct command_line parse(int argc, char **argv)
             line.options.trace = true;
         else if (!strcmp(argv[i], "--expect-failure"))
             line.expect_failure = true;
+        else if (!strcmp(argv[i], "--replay"))
+            line.options.digest = true;
         else if (!strcmp(argv[i], "--all"))
             line.go_on = true;
         else if (i + 1 >= argc || !parse_value(&line, argv[i], argv[i + 1]))
@@ -273,8 +305,14 @@ static unsigned play_share(const struct command_line *line, unsigned job)
 {
     unsigned failures = 0;
     for (uint64_t seed = line->first + job; seed <= line->last; seed += line->jobs) {
-        struct sim_result result;
-        if (sim_play(seed, &line->options, &result))
+        struct sim_result result, again;
+        bool holds = sim_play(seed, &line->options, &result);
+        if (holds && line->options.digest && sim_play(seed, &line->options, &again) &&
+            again.digest != result.digest) {
+            snprintf(result.failure, sizeof(result.failure), "to be the same when it was played again");
+            holds = false;
+        }
+        if (holds)
             continue;
         report(line, seed, &result);
         failures++;
