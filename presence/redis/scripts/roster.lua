@@ -94,13 +94,24 @@ local function tell(kind, channel, user, reason, n)
     end
 end
 
+-- After a loss those of old are reaped, of whom nobody knows whether they had been told as gone before.
+local function is_of_old(departure)
+    if clock > mark + L + 2 * H + LEAVE_WAITS then
+        return false
+    end
+    local at = tonumber(try('ZSCORE', base .. ':due', departure) or nil)
+    return at and text(at % 10) == EDGE_LOST
+end
+
 -- Someone came: his departure that still waits is forgotten, and with it this arrival. `known`: he was told long
 -- ago, and is told only if his absence has been since.
 local function came(added, removed, channel, user, known)
     if not outbox then
         return
     end
-    local waited = try('ZREM', base .. ':due', due_member(removed, channel, user)) == 1
+    local departure = due_member(removed, channel, user)
+    local of_old = is_of_old(departure)
+    local waited = try('ZREM', base .. ':due', departure) == 1 and not of_old
     local was_told_absent = known and call('ZREM', base .. ':due', due_member('absent', channel, user)) == 1
     if was_told_absent or not (known or waited) then
         tell(added, channel, user)

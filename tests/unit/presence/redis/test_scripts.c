@@ -190,6 +190,33 @@ static void test_the_outbox_forgets_a_reload(void **state)
     assert_true(is(reply, 2, "member_removed") && is(reply, 7, "channel_vacated"));
 }
 
+/* b dies, and whom it held comes back on a before that is told. Returns how often he was told as added. */
+static size_t come_back_after_reaping(struct test *test)
+{
+    size_t told = 0;
+    join(test, &test->b, "1", "bert");
+    beat(test, &test->a, 12);
+    assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "1"), 1, "0"));
+    join(test, &test->a, "1", "bert");
+    redisReply *reply = CALL(test, &test->a, SCRIPT_OUTBOX, "50", "");
+    for (size_t i = 0; i < reply->elements; i++)
+        told += is(reply, i, "member_added");
+    return told;
+}
+
+static void test_the_outbox_forgets_who_changes_edges(void **state)
+{
+    redis_server_just(
+        &((struct test *)*state)->redis, "HINCRBY " BASE " m -60000000"); /* nothing was lost lately */
+    assert_int_equal(1, come_back_after_reaping(*state));
+}
+
+/* What b held may be of old data, and his departure told long ago. */
+static void test_after_a_loss_who_comes_back_is_told(void **state)
+{
+    assert_int_equal(2, come_back_after_reaping(*state));
+}
+
 static void test_restating_tells_the_present_state_at_once(void **state)
 {
     struct test *test = *state;
@@ -248,6 +275,8 @@ int main(void)
         TEST(test_what_others_wrote_gets_a_ttl_when_seen),
         TEST(test_channels_in_slices_each_checked),
         TEST(test_the_outbox_forgets_a_reload),
+        TEST(test_the_outbox_forgets_who_changes_edges),
+        TEST(test_after_a_loss_who_comes_back_is_told),
         TEST(test_restating_tells_the_present_state_at_once),
         TEST(test_out_of_memory),
         TEST(test_a_replica_refuses_every_script),
