@@ -180,6 +180,7 @@ struct place {
     unsigned shard;
     int64_t left_us; /* when a later one was decided */
     bool abandoned;  /* it was not asked */
+    bool emptied;    /* of what it had to tell, or given up: nobody fetches from it again */
 };
 
 struct edge {

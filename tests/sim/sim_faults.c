@@ -178,6 +178,8 @@ static void hold_up(struct sim *sim)
 static void slow_down(struct sim *sim)
 {
     sim->latency_until_us = sim->now_us + sim_between(sim, 100000, 2000000);
+    for (unsigned e = 0; e < EDGES; e++) /* answers may come behind their deadlines, one after the other */
+        edge_mark_unwell(&sim->edges[e], sim->latency_until_us + HEARTBEAT_MS * 1000);
     sim_trace(sim, "the net is slow");
 }
 

@@ -132,18 +132,42 @@ static void fetch_unconfirmed(struct sim *sim, struct server *server, unsigned p
     fetch_copy(sim, server, partition, layout);
 }
 
-/* What the copies that the fleet has left still have comes first, and is waited for. */
+/* One that was restored does not know that it was left until it is told. */
+static bool knows_that_it_was_left(const struct server *server, unsigned partition, uint64_t layout)
+{
+    char base[48];
+    layout_base(base, partition, layout);
+    const struct key *stamp = data_find(fake_redis_data(server->redis), (struct slice){base, strlen(base)});
+    return !stamp || value_of(stamp, "to");
+}
+
+/* What a copy that the fleet has left still has comes first, once; it is waited for as long as an edge does. */
+static bool empty_left_copy(struct sim *sim, unsigned partition, uint64_t layout)
+{
+    struct place *place = &sim->places[partition][layout];
+    struct server *server = sim->masters[place->shard];
+    if (place->emptied || sim->now_us > place->left_us + 2 * LEASE_MS * 1000)
+        return place->emptied = true;
+    if (!server->alive || sim->now_us < server->stalled_until_us ||
+        !knows_that_it_was_left(server, partition, layout))
+        return false;
+    server_set_clock(sim, server);
+    return place->emptied = fetch_copy(sim, server, partition, layout);
+}
+
 static void fetch_partition(struct sim *sim, unsigned partition)
 {
-    for (uint64_t layout = 1; layout <= sim->layout[partition]; layout++) {
-        struct server *server = sim->masters[sim->places[partition][layout].shard];
-        if (!server->alive || sim->now_us < server->stalled_until_us)
+    uint64_t present = sim->layout[partition];
+    for (uint64_t layout = 1; layout < present; layout++) {
+        if (!empty_left_copy(sim, partition, layout))
             return;
-        server_set_clock(sim, server);
-        if (!fetch_copy(sim, server, partition, layout))
-            return;
-        fetch_unconfirmed(sim, &sim->servers[server->number ^ 1], partition, layout);
     }
+    struct server *server = sim->masters[sim->places[partition][present].shard];
+    if (!server->alive || sim->now_us < server->stalled_until_us)
+        return;
+    server_set_clock(sim, server);
+    if (fetch_copy(sim, server, partition, present))
+        fetch_unconfirmed(sim, &sim->servers[server->number ^ 1], partition, present);
 }
 
 void outbox_fetch(struct sim *sim)
@@ -192,7 +216,10 @@ static uint32_t may_be_untold(const struct sim *sim, unsigned partition, unsigne
         const struct death *death = &sim->deaths[d];
         for (unsigned l = 0; l < sim->loss_count; l++) {
             const struct loss *loss = &sim->losses[l];
-            if (death->at_us > loss->from_us - TOLD_US && death->at_us < loss->to_us + HEARTBEAT_MS * 2000 &&
+            /* While the server stalls nobody can say again what was lost. */
+            int64_t stalled_us = sim->masters[loss->shard]->stalled_until_us;
+            int64_t to_us = loss->to_us > stalled_us ? loss->to_us : stalled_us;
+            if (death->at_us > loss->from_us - TOLD_US && death->at_us < to_us + HEARTBEAT_MS * 2000 &&
                 has_been_on(sim, partition, loss->shard))
                 users |= death->held[channel];
         }
