@@ -341,14 +341,14 @@ export class RedisFleet {
      * step with it: what a failover needs. */
     async settled(shards = this.shards) {
         for (const shard of shards) {
-            const master = await until(() => this.isSettled(shard), `${shard.name} to be complete`, 40_000);
+            const master = await until(() => this.isSettled(shard), `${shard.name} to be complete`, 90_000);
             for (const sentinel of this.sentinels.filter((one) => one.isRunning))
                 await until(async () => {
                     const state = pairs(await sentinel.ask('SENTINEL', 'MASTER', shard.name).catch(() => []));
                     return state.flags === 'master' && Number(state.port) === master.port
                         && Number(state['num-other-sentinels']) >= this.sentinelCount - 1
                         && Number(state['num-slaves']) >= this.replicas;
-                }, `${sentinel.name} to know all of ${shard.name}`, 40_000);
+                }, `${sentinel.name} to know all of ${shard.name}`, 90_000);
         }
     }
 

@@ -14,6 +14,7 @@ export const H = 500, L = 2000, S = 3000;
 export const POLL = H * 4 / 5;
 export const BOUND = L + 2 * H + 1000; /* removals after a loss wait L + H on the lease clock; the rest is the machine's */
 const RATE = 200;
+const ASK_AGAIN_MS = 15_000; /* a Sentinel gives a failover up after its failover-timeout, 6 s, twice */
 export const channels = Array.from({ length: 12 }, (_, i) => `presence-room-${i}`);
 export const presence = {
     store: 'redis', heartbeat_ms: H, lease_ms: L, scrub_ms: S, data_ttl_ms: 60_000, partitions: 8, retire_grace_ms: 0,
@@ -156,13 +157,17 @@ export class Scene {
         return { heir, words: `${what}: writes again after ${writable} ms, exact ${took} ms later` };
     }
 
-    /* A failover that is asked for. Gives the new master, which takes writes. */
+    /* A failover that is asked for, again when the Sentinel has given it up. Gives the new master, which takes writes. */
     async failover(sentinel, old) {
-        await until(() => sentinel.ask('SENTINEL', 'FAILOVER', this.first.name).catch(() => null), 'a failover', 60_000);
+        let asked = 0;
         const heir = await until(async () => {
             const [, port] = await sentinel.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.first.name);
-            return Number(port) !== old.port && this.first.at(port);
-        }, 'another master');
+            if (Number(port) !== old.port)
+                return this.first.at(port);
+            if (Date.now() - asked > ASK_AGAIN_MS && await sentinel.ask('SENTINEL', 'FAILOVER', this.first.name).catch(() => null))
+                asked = Date.now();
+            return null;
+        }, 'another master', 90_000);
         await until(() => takesWrites(heir), `${heir.name} to take writes`, 40_000);
         return heir;
     }
