@@ -113,6 +113,8 @@ export class Crowd {
         this.people = [];
         this.truth = new Map(); /* channel -> user -> how many of his sockets are in it */
         this.left = new Map(); /* channel + user -> when his last socket left, for judging what is told of him */
+        this.onlyCountsShown = false; /* names in first rosters that should not be there are counted, and no failure */
+        this.shownWrongly = 0;
         this.came = new Set(); /* likewise, whose first one came */
         this.known = new Set(); /* likewise, who ever was there */
         this.problems = [];
@@ -168,7 +170,10 @@ export class Crowd {
             return;
         if (kind === 'member_removed' && isThere && !(this.ghosts && this.came.has(key)))
             this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} left ${channel}, who never did` });
-        if (kind !== 'member_removed' && !isThere && !(this.ghosts && this.known.has(key)))
+        const isWrong = kind !== 'member_removed' && !isThere && !(this.ghosts && this.known.has(key));
+        if (isWrong && kind === 'shown' && this.onlyCountsShown)
+            this.shownWrongly++;
+        else if (isWrong)
             this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} is in ${channel} (${kind}), who is not` });
     }
 
