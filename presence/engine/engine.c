@@ -113,7 +113,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     layout_init(engine);
     engine->options.shards = NULL; /* the caller's */
     print_settings(engine);
-    engine->partitions = new_zeroed(options->partitions * sizeof *engine->partitions);
+    engine->partitions = new_array(options->partitions, sizeof *engine->partitions);
     for (unsigned i = 0; i < options->partitions; i++)
         partition_init(&engine->partitions[i], engine, i);
     return engine;

@@ -155,7 +155,7 @@ static void tell(struct partition *partition, const struct reply *reply)
     struct engine *engine = partition->engine;
     struct lane *lane = &partition->lane;
     struct args strings = {0};
-    struct store_transition *list = new_zeroed((reply->count / WORDS + 1) * sizeof *list);
+    struct store_transition *list = new_array(reply->count / WORDS + 1, sizeof *list);
     size_t count = 0, ignored;
     snprintf(lane->timeline, sizeof lane->timeline, "%s", timeline_of(partition));
     for (size_t at = 1; at + WORDS <= reply->count; at += WORDS) {

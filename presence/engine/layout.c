@@ -333,7 +333,7 @@ static void take_list(struct engine *engine, const struct engine_shard *shards, 
 
 void layout_init(struct engine *engine)
 {
-    engine->shards = new_zeroed((ENGINE_SHARDS_MAX + 1) * sizeof *engine->shards); /* the last stays free */
+    engine->shards = new_array(ENGINE_SHARDS_MAX + 1, sizeof *engine->shards); /* the last stays free */
     take_list(engine, engine->options.shards, engine->options.shard_count);
 }
 

@@ -297,12 +297,12 @@ static void check_number(
 }
 
 /* The one who finds it counts it, once a partition: those who come after find the clock moving. */
-static void note_stall(struct partition *partition, const struct reply *stood_still_us)
+static void note_stall(struct partition *partition, const struct reply *reply)
 {
     struct engine_counters *counters = &partition->engine->counters;
-    char text[24] = "";
-    memcpy(text, stood_still_us->text, stood_still_us->bytes < sizeof text ? stood_still_us->bytes : 0);
-    int64_t us = strtoll(text, NULL, 10);
+    char stood_still_us[24];
+    copy_text(stood_still_us, sizeof stood_still_us, reply, 7);
+    int64_t us = strtoll(stood_still_us, NULL, 10);
     counters->clock_steps_back += us < 0;
     counters->clock_stalls += us > (int64_t)partition->engine->options.heartbeat_ms * 1000;
 }
@@ -317,7 +317,7 @@ static void on_heartbeat(struct command *command, const struct reply *reply)
     partition->fresh_ms = engine_now(partition->engine);
     partition->engine->counters.heartbeats++;
     partition_note_clock(partition, command, reply_number(reply, 2));
-    note_stall(partition, &reply->elements[7]);
+    note_stall(partition, reply);
     if (!partition->shard->beat_due_ms)
         partition->shard->beat_due_ms = partition->fresh_ms;
     check_number(partition, command, reply);

@@ -58,8 +58,8 @@ void command_send(struct command *command)
     struct engine *engine = command->engine;
     struct shard *shard = command->shard;
     size_t argc = command->args.count;
-    const char **argv = new_zeroed((argc + 1) * sizeof *argv);
-    size_t *argv_bytes = new_zeroed((argc + 1) * sizeof *argv_bytes);
+    const char **argv = new_array(argc + 1, sizeof *argv);
+    size_t *argv_bytes = new_array(argc + 1, sizeof *argv_bytes);
     for (size_t i = 0; i < argc; i++)
         argv[i] = args_at(&command->args, i, &argv_bytes[i]);
     command->serial = ++engine->command_serial;

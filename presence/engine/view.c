@@ -315,7 +315,7 @@ static bool compare_listed(
 static struct args not_listed(struct channel *channel, const struct reply *reply)
 {
     struct args ids = {0};
-    struct listed *listed = new_zeroed((reply->count + 1) * sizeof *listed), *head = NULL, *found;
+    struct listed *listed = new_array(reply->count + 1, sizeof *listed), *head = NULL, *found;
     for (size_t i = FIRST_FIELD; i + 1 < reply->count; i += 2) {
         const struct reply *field = &reply->elements[i];
         if (field->bytes > 0)

@@ -81,7 +81,7 @@ static struct batch *batch_new(struct partition *partition, enum script script, 
 {
     struct batch *batch = new_zeroed(sizeof *batch);
     *batch = (struct batch){.partition = partition, .script = script, .number = ++partition->number};
-    batch->ops = new_zeroed((ops + 1) * sizeof *batch->ops);
+    batch->ops = new_array(ops + 1, sizeof *batch->ops);
     args_number(&batch->args, batch->number);
     if (partition->engine->options.outbox && script == SCRIPT_ASSERT && asserts_quietly(partition))
         args_number(&batch->args, partition->asserted_owner);

@@ -33,7 +33,7 @@ static const struct replacement replacements[] = {
     {"no-entry", "refused = refused or other_layout()", ""},
     {"no-due-clock", "moved and '+inf' or text(clock), 'WITHSCORES'",
         "moved and '+inf' or text(now), 'WITHSCORES'"},
-    {"no-limit", "if call('PTTL', key) == -1 then", "if false then"},
+    {"no-limit", "if left == -1 then", "if false then"},
     {"no-lift", "for _, key in ipairs({ leases, due }) do", "for _, key in ipairs({}) do"},
 };
 

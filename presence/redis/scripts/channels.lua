@@ -20,13 +20,12 @@ local slice = call('SSCAN', key, cursor, 'COUNT', 100)
 local answer = { 'OK', slice[1] }
 for _, name in ipairs(slice[2]) do
     local channel = app .. ':' .. name
+    local numbers = base .. ':s:' .. channel
     local users, subscriptions = users_of(channel)
-    local counts = try('HVALS', base .. ':s:' .. channel)
-    for _, n in ipairs(counts) do
-        subscriptions = subscriptions + (tonumber(n) or 0)
-    end
-    if #counts > 0 then
-        limit(base .. ':s:' .. channel, D)
+    local more, owners = sum(numbers)
+    subscriptions = subscriptions + more
+    if owners > 0 then
+        limit(numbers, D)
     end
     if subscriptions == 0 then
         call('SREM', key, name)

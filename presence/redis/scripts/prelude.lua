@@ -39,13 +39,26 @@ local function owners_of(value)
     return owners
 end
 
+-- What the owners' numbers in a P:s add up to, and how many there are. Junk among them counts nothing.
+local function sum(key)
+    local total, numbers = 0, try('HVALS', key)
+    for _, n in ipairs(numbers) do
+        total = total + (tonumber(n) or 0)
+    end
+    return total, #numbers
+end
+
 local function expire(key, microseconds)
     call('PEXPIREAT', key, text(math.floor((now + microseconds) / 1000)))
 end
 
--- Of ours nothing lacks a time to live; what others have put here gets one when it is seen.
+-- Of ours nothing lacks a time to live; what others have put here gets one when it is seen. Returns how many milliseconds are
+-- left.
 local function limit(key, microseconds)
-    if call('PTTL', key) == -1 then
+    local left = call('PTTL', key)
+    if left == -1 then
         expire(key, microseconds)
+        return microseconds / 1000
     end
+    return left
 end

@@ -4,19 +4,13 @@ local channel = ARGV[5]
 local roster, numbers, cached_key = base .. ':r:' .. channel, base .. ':s:' .. channel, base .. ':k:' .. channel
 local fields = try('HGETALL', roster)
 limit(roster, D)
-local subscriptions, counts = 0, try('HVALS', numbers)
-for _, n in ipairs(counts) do
-    subscriptions = subscriptions + (tonumber(n) or 0)
-end
-if #counts > 0 then
+local subscriptions, owners = sum(numbers)
+if owners > 0 then
     limit(numbers, D)
 end
 
 local cached = try('GET', cached_key) or ''
-if cached ~= '' then
-    limit(cached_key, D)
-end
-local cached_ms = cached ~= '' and call('PTTL', cached_key) or 0
+local cached_ms = cached ~= '' and limit(cached_key, D) or 0
 
 local answer = { 'OK', '0', '0', text(version), text(clock), '', cached, text(math.max(cached_ms, 0)) }
 for i = 1, #fields, 2 do

@@ -204,14 +204,6 @@ local function leave(owner, channel, user, reason)
     return remove_user(owner, channel, key, user, previous, tonumber(had[2]), reason)
 end
 
-local function sum(key)
-    local total = 0
-    for _, n in ipairs(try('HVALS', key)) do
-        total = total + (tonumber(n) or 0)
-    end
-    return total
-end
-
 -- After a loss the numbers of the owners come back one after the other. What they add up to is told when all had the time,
 -- and only if it is not what was told last; "-": it is. Kind counting says that this is under way.
 local function tell_count_later(channel, last_told)
