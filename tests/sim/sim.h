@@ -365,9 +365,11 @@ struct event *link_event(
 /* A paused edge, a stalled server or a cut link take an event later; true when it was put off. Events put off to one
  * moment keep their order. */
 bool link_put_off(struct sim *sim, struct event *event, int64_t until_us);
-bool link_is_present(const struct event *event); /* of the edge's boot, which runs */
+/* Whether the boot of the edge for which it was still runs; to one that is paused it comes later. */
+bool link_reaches_edge(struct sim *sim, struct event *event);
 /* The engine's index of the shard. What is on its way when the engine forgets it is for nobody: false. */
 bool link_find_index(const struct edge *edge, unsigned shard, unsigned *index);
+bool link_reaches_engine(struct sim *sim, struct event *event, unsigned *index); /* both */
 
 /* sim_bus.c: the connections that subscribe. */
 void link_close_bus(struct edge *edge, unsigned shard, bool tell);

@@ -14,10 +14,8 @@ struct bus_end {
 static void on_bus_push(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
-    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
-        return;
     unsigned index;
-    if (!link_find_index(edge, event->shard, &index))
+    if (!link_reaches_engine(sim, event, &index))
         return;
     struct link *link = &edge->links[event->shard];
     if (link->bus_generation != event->generation || link_put_off(sim, event, link->cut_until_us))
@@ -109,7 +107,7 @@ static void on_bus_connect(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
     struct link *link = &edge->links[event->shard];
-    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
+    if (!link_reaches_edge(sim, event))
         return;
     link->bus_connecting = false;
     unsigned index;
@@ -160,10 +158,8 @@ void link_forget_bus(struct link *link)
 static void on_bus_closed(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
-    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
-        return;
     unsigned index;
-    if (!link_find_index(edge, event->shard, &index))
+    if (!link_reaches_engine(sim, event, &index))
         return;
     struct link *link = &edge->links[event->shard];
     if (link->bus_generation != event->generation || !link->bus)

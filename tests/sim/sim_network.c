@@ -54,9 +54,10 @@ bool link_put_off(struct sim *sim, struct event *event, int64_t until_us)
     return true;
 }
 
-bool link_is_present(const struct event *event)
+bool link_reaches_edge(struct sim *sim, struct event *event)
 {
-    return event->edge->engine && event->edge->boot == event->boot;
+    const struct edge *edge = event->edge;
+    return edge->engine && edge->boot == event->boot && !link_put_off(sim, event, edge->paused_until_us);
 }
 
 /* What is on its way when the engine forgets a shard is for nobody. */
@@ -65,6 +66,11 @@ bool link_find_index(const struct edge *edge, unsigned shard, unsigned *index)
     int found = edge_index_of(edge, shard);
     *index = found >= 0 ? (unsigned)found : 0;
     return found >= 0;
+}
+
+bool link_reaches_engine(struct sim *sim, struct event *event, unsigned *index)
+{
+    return link_reaches_edge(sim, event) && link_find_index(event->edge, event->shard, index);
 }
 
 void server_set_clock(struct sim *sim, struct server *server)
@@ -129,10 +135,8 @@ static void check_layout(struct edge *edge, const struct engine_request *request
 static void on_reply(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
-    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
-        return;
     unsigned index;
-    if (!link_find_index(edge, event->shard, &index))
+    if (!link_reaches_engine(sim, event, &index))
         return;
     struct link *link = &edge->links[event->shard];
     if (link->generation != event->generation)
@@ -258,7 +262,7 @@ static void on_connect(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
     struct link *link = &edge->links[event->shard];
-    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
+    if (!link_reaches_edge(sim, event))
         return;
     link->connecting = false;
     unsigned index;
@@ -297,10 +301,8 @@ void link_connect_later(struct edge *edge, unsigned shard)
 static void on_closed(struct sim *sim, struct event *event)
 {
     struct edge *edge = event->edge;
-    if (!link_is_present(event) || link_put_off(sim, event, edge->paused_until_us))
-        return;
     unsigned index;
-    if (!link_find_index(edge, event->shard, &index))
+    if (!link_reaches_engine(sim, event, &index))
         return;
     struct link *link = &edge->links[event->shard];
     if (link->generation != event->generation || !link->server)
@@ -338,7 +340,7 @@ void link_hold_up(struct edge *edge, unsigned shard, int64_t until_us)
 static void on_poll(struct sim *sim, struct event *event)
 {
     const struct link *link = &event->edge->links[event->shard];
-    if (!link_is_present(event) || link_put_off(sim, event, event->edge->paused_until_us))
+    if (!link_reaches_edge(sim, event))
         return;
     if (link->server && link->server != sim->masters[event->shard] && sim->now_us >= link->route_until_us)
         link_close(event->edge, event->shard, true);
