@@ -39,8 +39,7 @@ for (const channel of ['presence-followed', 'followed'])
         second.socket.destroy(); /* without a word */
         second.close();
         await follow(channel, 0, 'after the last one was gone');
-        people.forEach((person) => person.close());
-        crowd.people = crowd.people.filter((person) => !people.includes(person));
+        crowd.dismiss(people);
         await fleet.right(Date.now(), H, 'after the listeners left');
     });
 

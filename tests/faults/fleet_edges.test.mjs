@@ -19,9 +19,8 @@ test('a join and a leave, to the clients of every edge', async (t) => {
             await crowd.exact(H + MACHINE, `the ${act} to be seen everywhere`);
             took.push(Date.now() - began);
         }
-        person.close();
+        crowd.dismiss([person]);
     }
-    crowd.people = crowd.people.filter(({ id }) => !id.startsWith('visits'));
     took.sort((x, y) => x - y);
     t.diagnostic(`joins and leaves seen by all clients: half within ${took[30]} ms, all within ${took.at(-1)} ms (looked at every 20 ms)`);
     assert.ok(took[30] < 100, `half of them took ${took[30]} ms`);
@@ -45,8 +44,7 @@ test('a user on two edges leaves both at the same moment, thousands of times', a
     }
     t.diagnostic(`${rounds * users} times, ${Date.now() - began} ms`);
     t.diagnostic(await fleet.right(Date.now(), H, 'after the leaves'));
-    sides.flat().forEach((person) => person.close());
-    crowd.people = crowd.people.filter(({ id }) => !id.startsWith('pair'));
+    crowd.dismiss(sides.flat());
 });
 
 /* While people come and go on the others. */
@@ -118,8 +116,7 @@ test('an edge goes on while it is being drained', async (t) => {
     t.diagnostic(await fleet.right(began, 2 * H, 'after it went on'));
     await sleep(2 * H);
     crowd.assertClean();
-    many.close();
-    crowd.people = crowd.people.filter((person) => person !== many);
+    crowd.dismiss([many]);
 });
 
 test('an edge is killed under load', async (t) => {

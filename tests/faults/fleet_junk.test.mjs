@@ -47,8 +47,7 @@ async function worksOn() {
     await heard('member_added');
     rooms.forEach((room) => visitor.leave(room));
     await heard('member_removed');
-    visitor.close();
-    crowd.people = crowd.people.filter((person) => person !== visitor);
+    crowd.dismiss([visitor]);
     assert.equal((await publish('later')).status, 200);
     const late = await openPusher(fleet.edges[2]);
     late.send('pusher:subscribe', { channel: CACHE });

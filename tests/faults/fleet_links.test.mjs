@@ -128,8 +128,7 @@ test(`a blackhole of ${BLACKHOLE_MS} ms between all edges and Redis`, async (t) 
     t.diagnostic(await fleet.right(Date.now(), 2 * H, 'after the blackhole'));
     const fresh = await exchange(edge, get(app, `/apps/7/channels/${room}/users`));
     assert.equal(fresh.headers['rollcall-stale'], undefined);
-    newcomer.close();
-    crowd.people = crowd.people.filter((person) => person !== newcomer);
+    crowd.dismiss([newcomer]);
 });
 
 /* The others see them leave, when their lease has run out, and nobody else; they see nobody leave. */

@@ -50,11 +50,6 @@ async function joinsAndIsSeen(edge, id) {
     return took;
 }
 
-function leaves(person) {
-    person.close();
-    crowd.people = crowd.people.filter((other) => other !== person);
-}
-
 test('a Sentinel that lies at a high epoch: the other shard, or an empty stranger that takes our password', async () => {
     const [port] = await freePorts(1);
     const stranger = await new RedisProcess(temporaryFolder(), 'stranger', port,
@@ -71,7 +66,7 @@ test('a Sentinel that lies at a high epoch: the other shard, or an empty strange
         'shard shard-1: Sentinel liar names shard-0-0 as its master, but ' + WRONG_PASSWORD]);
     assert.deepEqual(await stranger.keys(), [], 'nothing was written to the stranger');
     assert.deepEqual(scene.stray, []);
-    leaves(crowd.people.find(({ id }) => id === 'met-a-liar'));
+    crowd.dismiss(crowd.people.filter(({ id }) => id === 'met-a-liar'));
     await edge.stop();
     liar.close();
     await stranger.kill();
@@ -120,7 +115,7 @@ test('two of three Sentinels are down: everything goes on, but the dead are not 
         for (const [channel, roster] of rosters)
             assert.ok(roster.has('of-the-dead'), `${id} was told that he left ${channel}, while no majority vouches for the master`);
     /* From here on he may be told as gone: a majority can be back before we hear of it. */
-    leaves(crowd.people.find(({ id }) => id === 'of-the-dead'));
+    crowd.dismiss(crowd.people.filter(({ id }) => id === 'of-the-dead'));
     await Promise.all([two.start({ keep: true }), three.start({ keep: true })]);
     scene.running.stop();
     await crowd.exact(BOUND + L, 'the dead edge\'s member to go, now that a majority is back');
@@ -139,7 +134,7 @@ test('no Sentinel at all: an edge starts with the last good addresses, and not w
     const stranger = await scene.startEdge('g', undefined, { state_dir: '' });
     await stranger.logged(/no instance proves to be its master/);
     assert.ok(!await isReady(stranger));
-    leaves(crowd.people.find(({ id }) => id === 'started-cold'));
+    crowd.dismiss(crowd.people.filter(({ id }) => id === 'started-cold'));
     await edge.stop();
     await stranger.stop();
     await Promise.all(fleet.sentinels.map((sentinel) => sentinel.start({ keep: true })));

@@ -113,10 +113,10 @@ export class Crowd {
         this.people = [];
         this.truth = new Map(); /* channel -> user -> how many of his sockets are in it */
         this.left = new Map(); /* channel + user -> when his last socket left, for judging what is told of him */
-        this.onlyCountsShown = false; /* names in first rosters that should not be there are counted, and no failure */
-        this.shownWrongly = 0;
         this.came = new Set(); /* likewise, whose first one came */
         this.known = new Set(); /* likewise, who ever was there */
+        this.onlyCountsShown = false; /* names in first rosters that should not be there are counted, and no failure */
+        this.shownWrongly = 0;
         this.problems = [];
         this.wrong = []; /* removals of those who had not left, and additions of those who were not there */
         this.changes = 0; /* joins and leaves */
@@ -215,11 +215,15 @@ export class Crowd {
         }
     }
 
+    /* They go for good, with their sockets. */
+    dismiss(people) {
+        people.forEach((person) => person.close());
+        this.people = this.people.filter((person) => !people.includes(person));
+    }
+
     /* It is dead, and its sockets with it. */
     lose(edge) {
-        for (const person of this.peopleOf(edge))
-            person.close();
-        this.people = this.people.filter((person) => person.edge !== edge);
+        this.dismiss(this.peopleOf(edge));
     }
 
     /* All are known to see the truth: whoever is told from now on that somebody left who has not since is told wrong. (Not

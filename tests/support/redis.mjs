@@ -86,7 +86,8 @@ export class RedisClient {
     }
 }
 
-export const pairs = (list) => Object.fromEntries(Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]));
+export const fields = (list) => Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]);
+export const pairs = (list) => Object.fromEntries(fields(list));
 
 /* ---- processes ---- */
 

@@ -1,8 +1,8 @@
 /* What lies in Redis of a fleet at fixed addresses, against the truth: looked at from outside, not asked of an edge. */
 
+import { fields } from './redis.mjs';
 import { until } from './wait.mjs';
 
-const fields = (list) => Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]);
 const baseOf = (key) => key.match(/^rollcall:\{\d+\}/)[0];
 const channelOf = (key) => key.replace(/^.*?:[rs]:7:/, '');
 
