@@ -42,6 +42,7 @@ struct door_seat {
     LIST_ENTRY(door_seat) entry;
     unsigned char key[9]; /* the family, then the address or the first half of it */
     uint32_t connections;
+    uint32_t visits; /* keep it, and do not count */
     uint64_t used_ms;
     struct rate accepts;
 };
@@ -77,7 +78,8 @@ static struct door_seat *find(const unsigned char key[9], uint64_t now_ms)
         struct door_seat *next = LIST_NEXT(seat, entry);
         if (memcmp(seat->key, key, sizeof(seat->key)) == 0) {
             found = seat;
-        } else if (seat->connections == 0 && now_ms > seat->used_ms + SEAT_FORGOTTEN_MS) {
+        } else if (seat->connections == 0 && seat->visits == 0 &&
+                   now_ms > seat->used_ms + SEAT_FORGOTTEN_MS) {
             LIST_REMOVE(seat, entry);
             free(seat);
         }
@@ -106,9 +108,18 @@ struct door_seat *door_seat_visit(const struct address *address, const struct co
     make_key(address, key);
     pthread_mutex_lock(&lock);
     struct door_seat *found = find(key, now_ms);
-    found->connections++;
+    found->visits++;
     pthread_mutex_unlock(&lock);
     return found;
+}
+
+void door_seat_part(struct door_seat *seat)
+{
+    if (!seat)
+        return;
+    pthread_mutex_lock(&lock);
+    seat->visits--;
+    pthread_mutex_unlock(&lock);
 }
 
 bool door_seat_take(
@@ -133,25 +144,17 @@ bool door_seat_take(
     return taken;
 }
 
-bool door_seat_is_full(struct door_seat *seat, const struct config *config)
+bool door_seat_share(struct door_seat *seat, const struct config *config)
 {
     uint32_t limit = config->edge.connections_per_address;
-    if (!seat || limit == 0)
-        return false;
-    pthread_mutex_lock(&lock);
-    bool is_full = seat->connections >= limit;
-    pthread_mutex_unlock(&lock);
-    return is_full;
-}
-
-struct door_seat *door_seat_keep(struct door_seat *seat)
-{
     if (!seat)
-        return NULL;
+        return true;
     pthread_mutex_lock(&lock);
-    seat->connections++;
+    bool has_room = limit == 0 || seat->connections < limit;
+    if (has_room)
+        seat->connections++;
     pthread_mutex_unlock(&lock);
-    return seat;
+    return has_room;
 }
 
 void door_seat_leave(struct door_seat *seat)

@@ -28,10 +28,11 @@ struct address address_from(const struct sockaddr *from);
 /* In words: 192.0.2.1, 2001:db8::1, unix, or unknown. Any thread. */
 void address_print(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
 
-/* The seat of a client whose connection is not his own, but that of a proxy: taken while his request is handled, and left
- * by door_seat_leave(). There is always room. NULL as above. Any thread. */
+/* The seat of a client whose connection is not his own, but that of a proxy: lent while his request is handled, for which
+ * it does not count. There is always room. NULL as above; part() takes that, too. Any thread. */
 struct door_seat *door_seat_visit(
     const struct address *address, const struct config *config, uint64_t now_ms);
+void door_seat_part(struct door_seat *seat);
 
 /* Takes a seat for one more connection. True, and *seat, which is NULL when no limit is on or the address is
  * none of a network; false if a limit of the configuration says no. Any thread. */

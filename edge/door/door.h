@@ -35,13 +35,12 @@ struct door_handlers {
 };
 
 /* The place a connection takes under edge.connections_per_address. It goes along with an upgrade, and is left when that
- * connection ends; keep takes one more, for a session beside the connection of its request. NULL (no limit is on) is taken
- * by both. Any thread. */
-struct door_seat *door_seat_keep(struct door_seat *seat);
+ * connection ends. NULL: no limit is on. Any thread. */
 void door_seat_leave(struct door_seat *seat);
 
-/* Whether connections_per_address leaves no place for one more at that address. No for NULL. Any thread. */
-bool door_seat_is_full(struct door_seat *seat, const struct config *config);
+/* Takes one more place at the same address, for a session beside the connection of its request, to be left likewise. False
+ * when the limit leaves none. True for NULL. Any thread. */
+bool door_seat_share(struct door_seat *seat, const struct config *config);
 
 /* Who else may listen at an address. A unix socket is always alone: it is bound once and shared. */
 enum door_company {

@@ -148,7 +148,7 @@ static void handle(struct http_connection *c, const struct arrival *arrival)
     if (arrival->is_proxied)
         request->seat = visited = door_seat_visit(&arrival->client, door->config, door_now_ms(door));
     door->handlers.request(door->context, request);
-    door_seat_leave(visited);
+    door_seat_part(visited);
 }
 
 static void dispatch(struct http_connection *c, struct arrival *arrival)

@@ -130,14 +130,18 @@ static bool origin_fits(const struct http_request *request, const struct fallbac
 
 /* ---- receiving ---- */
 
+/* seat: (out) the session's own. */
 static int admit(struct worker *worker, const struct http_request *request, struct http_text app_path,
-    struct admission *admission)
+    struct admission *admission, struct door_seat **seat)
 {
     struct http_request as_websocket = *request;
     as_websocket.path = app_path;
     /* Its socket has had a place, but many sessions can be opened through one socket. */
-    if (!door_seat_is_full(request->seat, worker->config))
+    if (door_seat_share(request->seat, worker->config)) {
+        *seat = request->seat;
         return connection_admit(worker, &as_websocket, admission);
+    }
+    *seat = NULL;
     *admission = (struct admission){.why = "Your address has as many connections as it may"};
     return PUSHER_OVER_CAPACITY;
 }
@@ -147,8 +151,9 @@ static void open_session(
 {
     struct worker *worker = host->worker;
     struct admission admission;
-    int code = admit(worker, request, target->app_path, &admission);
-    struct fallback_session *session = fallback_session_new(host, target->name, &admission, request->seat);
+    struct door_seat *seat;
+    int code = admit(worker, request, target->app_path, &admission, &seat);
+    struct fallback_session *session = fallback_session_new(host, target->name, &admission, seat);
     struct connection *connection = session->connection;
     keep_origin(session, request);
     fallback_session_receive(session, request->exchange, target->action == POLL);

@@ -47,8 +47,7 @@ struct fallback_session {
 /* The session of that name, or NULL. */
 struct fallback_session *fallback_session_find(struct fallback_host *host, struct http_text name);
 
-/* A new one, with a connection that is still silent; arguments as of connection_new(), but the seat is only lent. The name must
- * be new. */
+/* A new one, with a connection that is still silent; arguments as of connection_new(). The name must be new. */
 struct fallback_session *fallback_session_new(struct fallback_host *host, struct http_text name,
     const struct admission *admission, struct door_seat *seat);
 

@@ -230,7 +230,7 @@ struct fallback_session *fallback_session_new(struct fallback_host *host, struct
     struct fallback_session *session = allocate(name);
     session->host = host;
     session->away.expired = on_away;
-    session->connection = connection_new(host->worker, &transport, -1, admission, door_seat_keep(seat));
+    session->connection = connection_new(host->worker, &transport, -1, admission, seat);
     session->connection->transport_data = session;
     outbox_init(&session->left);
     LIST_INSERT_HEAD(&host->sessions, session, of_host);

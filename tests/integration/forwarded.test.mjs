@@ -34,7 +34,7 @@ test('a limit per address counts clients, not the proxy, and is free again when 
 });
 
 test('sessions of the HTTP fallback count, too', async () => {
-    const server = await startServer({ edge: { balancer_wait_ms: 1, trusted_proxies: ['127.0.0.1'], connections_per_address: 3 } });
+    const server = await startServer({ edge: { balancer_wait_ms: 1, trusted_proxies: ['127.0.0.1'], connections_per_address: 2 } });
     const sessions = await Promise.all([1, 2].map(() => new FallbackSession(server, { polls: true, ...from('203.0.113.5') }).connect()));
     const third = new FallbackSession(server, { polls: true, ...from('203.0.113.5') });
     third.receive();

@@ -196,7 +196,7 @@ static void seats_are_full_at_the_limit(void **state)
 {
     (void)state;
     struct config *config = &two.here->config;
-    assert_false(door_seat_is_full(NULL, config));
+    assert_true(door_seat_share(NULL, config));
     two.here->keep_seats = true;
     config->edge.connections_per_address = 2;
     struct client client = client_of(two.here, connect_from(two.here->port, 0x7f000062));
@@ -205,11 +205,11 @@ static void seats_are_full_at_the_limit(void **state)
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "Sec-WebSocket-Version: 13\r\n\r\n");
     WAIT_UNTIL(two.here, two.here->upgrades == 1);
-    assert_false(door_seat_is_full(two.here->kept_seat, config));
-    door_seat_keep(two.here->kept_seat);
-    assert_true(door_seat_is_full(two.here->kept_seat, config));
+    assert_true(door_seat_share(two.here->kept_seat, config));
+    assert_false(door_seat_share(two.here->kept_seat, config));
     config->edge.connections_per_address = 0;
-    assert_false(door_seat_is_full(two.here->kept_seat, config));
+    assert_true(door_seat_share(two.here->kept_seat, config));
+    door_seat_leave(two.here->kept_seat);
     door_seat_leave(two.here->kept_seat);
     client_free(&client);
 }

@@ -83,16 +83,11 @@ void http_stream_end(struct http_exchange *exchange)
     exchange->ended = true;
 }
 
-bool door_seat_is_full(struct door_seat *seat, const struct config *config)
+bool door_seat_share(struct door_seat *seat, const struct config *config)
 {
     (void)seat;
     (void)config;
-    return address_is_full;
-}
-
-struct door_seat *door_seat_keep(struct door_seat *seat)
-{
-    return seat;
+    return !address_is_full;
 }
 
 void door_seat_leave(struct door_seat *seat)
