@@ -37,7 +37,6 @@ const lot = lotOf(SEED);
 
 const fleet = await new Fleet({ rooms: 40, churners: 100 }).populated();
 const { crowd } = fleet;
-crowd.onlyCountsShown = true;
 const leases = new Leases(fleet);
 
 let junkAt; /* until scrub has found that, people may be shown wrongly */
@@ -194,8 +193,5 @@ test(`faults by lot, for ${MINUTES} minutes, seed ${SEED}`, { timeout: MINUTES *
     }
     leases.stop();
 });
-
-/* Seen once in 32 rounds of one run, after an edge had stood still; whether the oracle or the edge is wrong is not known yet. */
-test('names that first rosters should not have had', (t) => t.diagnostic(`${crowd.shownWrongly}`));
 
 test('the edges leave cleanly', () => fleet.close());

@@ -115,8 +115,6 @@ export class Crowd {
         this.left = new Map(); /* channel + user -> when his last socket left, for judging what is told of him */
         this.came = new Set(); /* likewise, whose first one came */
         this.known = new Set(); /* likewise, who ever was there */
-        this.onlyCountsShown = false; /* names in first rosters that should not be there are counted, and no failure */
-        this.shownWrongly = 0;
         this.problems = [];
         this.wrong = []; /* removals of those who had not left, and additions of those who were not there */
         this.changes = 0; /* joins and leaves */
@@ -170,10 +168,7 @@ export class Crowd {
             return;
         if (kind === 'member_removed' && isThere && !(this.ghosts && this.came.has(key)))
             this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} left ${channel}, who never did` });
-        const isWrong = kind !== 'member_removed' && !isThere && !(this.ghosts && this.known.has(key));
-        if (isWrong && kind === 'shown' && this.onlyCountsShown)
-            this.shownWrongly++;
-        else if (isWrong)
+        if (kind !== 'member_removed' && !isThere && !(this.ghosts && this.known.has(key)))
             this.wrong.push({ at: Date.now(), text: `${person.id} was told that ${user} is in ${channel} (${kind}), who is not` });
     }
 

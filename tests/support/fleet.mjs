@@ -2,6 +2,7 @@
  * them, and the oracle that knows every open socket. Time is scaled (H is half a second), and bounds are in those
  * terms; in a soak H and L are what they are by default, and what the machine may add is little beside them. */
 
+import assert from 'node:assert/strict';
 import { Crowd } from './crowd.mjs';
 import { Link } from './link.mjs';
 import { sign } from './raw.mjs';
@@ -129,6 +130,9 @@ export class Fleet {
      * after some faults). Gives how long it took. */
     async right(since, bound, what, { lenient = false } = {}) {
         const left = () => Math.max(0, since + bound + MACHINE - Date.now());
+        this.leases?.look(); /* an edge may have come back only just now */
+        const unjudged = this.crowd.people.filter(({ edge, away }) => away && !edge.still && !edge.cut);
+        assert.deepEqual(unjudged.map(({ id }) => id), [], 'whoever is with an edge that can speak is judged');
         const [clients, api] = await Promise.all([
             this.crowd.exact(left(), `the rosters to be right ${what}, ${bound} ms after it at most`).then(() => Date.now() - since),
             this.apiRight(left(), what).then(() => Date.now() - since),

@@ -10,6 +10,7 @@ const LOOK_MS = 20;
 export class Leases {
     constructor(fleet) {
         Object.assign(this, { fleet, clocks: fleet.servers.map(() => 0), leases: new Map(), last: Date.now() });
+        fleet.leases = this;
         this.timer = setInterval(() => this.look(), LOOK_MS).unref();
     }
 

@@ -157,19 +157,19 @@ export class Scene {
         return { heir, words: `${what}: writes again after ${writable} ms, exact ${took} ms later` };
     }
 
-    /* A failover that is asked for, again when the Sentinel has given it up. Gives the new master, which takes writes. */
+    /* A failover that is asked for, again when the Sentinel has given it up. Gives the new master, which takes writes. (Until
+     * the Sentinel has heard of the failover before it may name somebody else than `old`, who is master no more.) */
     async failover(sentinel, old) {
         let asked = 0;
-        const heir = await until(async () => {
+        return until(async () => {
             const [, port] = await sentinel.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.first.name);
-            if (Number(port) !== old.port)
-                return this.first.at(port);
+            const named = this.first.at(port);
+            if (named !== old)
+                return (asked > 0 || await old.role() !== 'master') && await takesWrites(named) && named;
             if (Date.now() - asked > ASK_AGAIN_MS && await sentinel.ask('SENTINEL', 'FAILOVER', this.first.name).catch(() => null))
                 asked = Date.now();
             return null;
-        }, 'another master', 90_000);
-        await until(() => takesWrites(heir), `${heir.name} to take writes`, 40_000);
-        return heir;
+        }, `another master than ${old.name} that takes writes`, 90_000);
     }
 
     async writable(shard) {
