@@ -64,12 +64,12 @@ signal_all() {
     done
 }
 
-count_running() {
-    local pid running=0
+are_running() {
+    local pid
     for pid in "${pids[@]}"; do
-        if kill -0 "$pid" 2>/dev/null; then running=$((running + 1)); fi
+        if kill -0 "$pid" 2>/dev/null; then return 0; fi
     done
-    echo $running
+    return 1
 }
 
 # What is put in front of what it needs ends first: HAProxy was started last.
@@ -82,7 +82,7 @@ stop() {
         if [[ ${names[i]} == edge-1 ]]; then sleep 0.2; fi # the edges say goodbye to Redis
     done
     for ((i = 0; i < 100; i++)); do
-        [ "$(count_running)" -gt 0 ] || break
+        are_running || break
         sleep 0.1
     done
     signal_all KILL
@@ -218,7 +218,7 @@ TEXT
 where_to_look
 
 # Who dies is named, and the others go on: that is what there is to see.
-while [ "$(count_running)" -gt 0 ]; do
+while are_running; do
     ended='' code=0
     wait -n -p ended || code=$?
     for ((i = 0; i < ${#pids[@]}; i++)); do
