@@ -27,7 +27,7 @@
 #include "presence/redis/keys_and_scripts.h"
 #include "presence/store.h"
 
-/* A reply of Redis. Answers of scripts are flat arrays, so elements have none of their own. */
+/* A reply of Redis. Answers of scripts are flat: where an element is an array, what it has stands in its place. */
 struct reply {
     enum reply_type { REPLY_NIL, REPLY_ERROR, REPLY_TEXT, REPLY_INTEGER, REPLY_ARRAY } type;
     int64_t integer;

@@ -3,6 +3,7 @@
 #include "presence/engine/engine_internal.h"
 
 #include "presence/base/new.h"
+#include "presence/engine/snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -188,39 +189,36 @@ static void tell_local(struct asked *asked, struct partition *partition)
         tell_local_members(asked, channel);
 }
 
-enum { FIRST_FIELD = 8 };
-
-static uint64_t tell_members(struct asked *asked, const struct reply *reply)
+static uint64_t tell_members(struct asked *asked, const struct snapshot *snapshot)
 {
     struct store_query *query = asked->query;
     struct roster one = {0};
-    struct wire_user user;
+    struct snapshot_user user;
     uint64_t users = 0;
-    for (size_t i = FIRST_FIELD; i + 1 < reply->count; i += 2) {
-        const struct reply *id = &reply->elements[i], *value = &reply->elements[i + 1];
-        if (!id->bytes || !wire_user_parse(value->text, value->bytes, &user))
+    for (size_t at = 0; snapshot_next(snapshot, &at, &user);) {
+        if (user.is_junk)
             continue;
         users++;
         if (!query->each_member)
             continue;
         struct member *member = roster_add(
-            &one, id->text + 1, id->bytes - 1, user.info_bytes ? user.info : NULL, user.info_bytes);
+            &one, user.id, user.id_bytes, user.is.info_bytes ? user.is.info : NULL, user.is.info_bytes);
         query->each_member(query, member);
         roster_clear(&one);
     }
     return users;
 }
 
-static void tell_state(struct asked *asked, const struct reply *reply, uint64_t users)
+static void tell_state(struct asked *asked, const struct snapshot *snapshot, uint64_t users)
 {
     struct store_query *query = asked->query;
-    struct store_channel_state state = {.user_count = users, .subscription_count = reply_number(reply, 5)};
+    struct store_channel_state state = {.user_count = users, .subscription_count = snapshot->subscriptions};
     struct wire_event event;
-    const struct reply *cached = &reply->elements[6];
+    const struct reply *cached = snapshot->cached;
     state.occupied = state.subscription_count > 0;
     if (cached->bytes && wire_parse(cached->text, cached->bytes, &event) && event.kind == WIRE_EVENT) {
         state.cached = frame_copy(event.text, event.text_bytes);
-        state.cached_ttl_ms = (uint32_t)reply_number(reply, 7);
+        state.cached_ttl_ms = (uint32_t)snapshot->cached_ttl_ms;
     }
     if (query->each_channel)
         query->each_channel(query, query->channel, &state);
@@ -230,11 +228,12 @@ static void tell_state(struct asked *asked, const struct reply *reply, uint64_t 
 static void on_state(struct command *command, const struct reply *reply)
 {
     struct asked *asked = command->context;
-    if (command_answer(command, reply) != ANSWER_OK || reply->count < FIRST_FIELD) {
+    struct snapshot snapshot;
+    if (command_answer(command, reply) != ANSWER_OK || !snapshot_parse(reply, &snapshot)) {
         tell_local(asked, command->partition);
     } else if (!asked->engine->freeing) {
         asked->known = true;
-        tell_state(asked, reply, tell_members(asked, reply));
+        tell_state(asked, &snapshot, tell_members(asked, &snapshot));
     }
     answered(asked);
 }

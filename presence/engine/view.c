@@ -4,6 +4,7 @@
 #include "presence/engine/engine_internal.h"
 
 #include "presence/base/new.h"
+#include "presence/engine/snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -280,8 +281,6 @@ bool view_current(const struct channel *channel)
 
 /* ---- reads ---- */
 
-enum { FIRST_FIELD = 8 }; /* of the users in read's answer */
-
 struct listed {
     UT_hash_handle hh;
 };
@@ -297,30 +296,27 @@ static bool differs(const struct command *read, const struct fact *fact, bool mi
 }
 
 static bool compare_listed(
-    struct channel *channel, const struct command *read, const struct reply *id, const struct reply *value)
+    struct channel *channel, const struct command *read, const struct snapshot_user *user)
 {
-    struct wire_user user;
     bool mine, others;
-    if (!wire_user_parse(value->text, value->bytes, &user))
+    if (user->is_junk)
         return false;
-    wire_user_owners(&user, channel->partition->owner, &mine, &others);
-    const struct fact *fact = channel_fact(channel, id->text + 1, id->bytes - 1);
+    wire_user_owners(&user->is, channel->partition->owner, &mine, &others);
+    const struct fact *fact = channel_fact(channel, user->id, user->id_bytes);
     bool leaving = mine && !others && (!fact || !fact->wanted);
-    if (!leaving || roster_find(&channel->shown.roster, id->text + 1, id->bytes - 1))
-        show(channel, id->text + 1, id->bytes - 1, user.info, user.info_bytes, others);
-    return differs(read, channel_fact(channel, id->text + 1, id->bytes - 1), mine);
+    if (!leaving || roster_find(&channel->shown.roster, user->id, user->id_bytes))
+        show(channel, user->id, user->id_bytes, user->is.info, user->is.info_bytes, others);
+    return differs(read, channel_fact(channel, user->id, user->id_bytes), mine);
 }
 
 /* Members of the view whom the answer does not list, as a list of ids. */
-static struct args not_listed(struct channel *channel, const struct reply *reply)
+static struct args not_listed(struct channel *channel, const struct snapshot *snapshot)
 {
     struct args ids = {0};
-    struct listed *listed = new_array(reply->count + 1, sizeof *listed), *head = NULL, *found;
-    for (size_t i = FIRST_FIELD; i + 1 < reply->count; i += 2) {
-        const struct reply *field = &reply->elements[i];
-        if (field->bytes > 0)
-            HASH_ADD_KEYPTR(hh, head, field->text + 1, field->bytes - 1, &listed[i]);
-    }
+    struct listed *listed = new_array(snapshot->count + 1, sizeof *listed), *head = NULL, *found;
+    struct snapshot_user user;
+    for (size_t at = 0; snapshot_next(snapshot, &at, &user);)
+        HASH_ADD_KEYPTR(hh, head, user.id, user.id_bytes, &listed[at]);
     for (struct member *m = roster_first(&channel->shown.roster); m; m = roster_next(m)) {
         HASH_FIND(hh, head, m->id, m->id_bytes, found);
         if (!found)
@@ -341,17 +337,16 @@ static bool has_remote(const struct channel *channel)
 }
 
 /* Makes the view what the answer says, member by member. Stops when a callback closes the channel. */
-static void compare(struct channel *channel, const struct command *read, const struct reply *reply)
+static void compare(struct channel *channel, const struct command *read, const struct snapshot *snapshot)
 {
     struct partition *partition = channel->partition;
     bool may_remove = !partition->waits && !read->flag;
     uint32_t generation = channel->generation;
-    struct args gone = not_listed(channel, reply);
+    struct args gone = not_listed(channel, snapshot);
+    struct snapshot_user user;
     bool diverged = false;
-    for (size_t i = FIRST_FIELD; i + 1 < reply->count && channel->generation == generation; i += 2) {
-        if (reply->elements[i].bytes > 0)
-            diverged |= compare_listed(channel, read, &reply->elements[i], &reply->elements[i + 1]);
-    }
+    for (size_t at = 0; channel->generation == generation && snapshot_next(snapshot, &at, &user);)
+        diverged |= compare_listed(channel, read, &user);
     for (size_t i = 0; i < gone.count && channel->generation == generation; i++) {
         size_t id_bytes;
         const char *id = args_at(&gone, i, &id_bytes);
@@ -368,10 +363,10 @@ static void compare(struct channel *channel, const struct command *read, const s
     }
 }
 
-static void take_cached(struct channel *channel, const struct command *read, const struct reply *reply)
+static void take_cached(struct channel *channel, const struct command *read, const struct snapshot *snapshot)
 {
     struct wire_event event;
-    const struct reply *cached = &reply->elements[6];
+    const struct reply *cached = snapshot->cached;
     if (read->serial <= channel->cached_serial)
         return;
     frame_unref(channel->cached);
@@ -379,29 +374,29 @@ static void take_cached(struct channel *channel, const struct command *read, con
     if (!cached->bytes || !wire_parse(cached->text, cached->bytes, &event) || event.kind != WIRE_EVENT)
         return;
     channel->cached = frame_copy(event.text, event.text_bytes);
-    channel->cached_until_ms = engine_now(channel->engine) + reply_number(reply, 7);
+    channel->cached_until_ms = engine_now(channel->engine) + snapshot->cached_ttl_ms;
 }
 
-static void take_answer(struct channel *channel, const struct command *read, const struct reply *reply)
+static void take_answer(struct channel *channel, const struct command *read, const struct snapshot *snapshot)
 {
     struct partition *partition = channel->partition;
-    uint64_t version = reply_number(reply, 1), birth = reply_number(reply, 2), clock = reply_number(reply, 4);
-    uint64_t orders = version ? version : reply_number(reply, 3);
-    partition_note_clock(partition, read, clock);
+    uint64_t version = snapshot->version;
+    uint64_t orders = version ? version : snapshot->last_version;
+    partition_note_clock(partition, read, snapshot->clock);
     if (orders < channel->version && !channel->rebased)
         return; /* older than the view; what is wrong then, the heartbeat finds */
     /* That it is gone is a loss once, however often it is read. */
-    bool lost = version ? birth > channel->version : !channel->absent;
+    bool lost = version ? snapshot->birth > channel->version : !channel->absent;
     if (channel->version && lost && has_remote(channel))
-        partition_note_loss(partition, clock);
-    take_cached(channel, read, reply);
+        partition_note_loss(partition, snapshot->clock);
+    take_cached(channel, read, snapshot);
     uint32_t generation = channel->generation;
-    take_count(channel, reply_number(reply, 3), reply_number(reply, 5));
+    take_count(channel, snapshot->last_version, snapshot->subscriptions);
     channel->version = orders;
     channel->absent = !version;
     channel->rebased = false;
     if (channel->shown.has_roster && channel->generation == generation)
-        compare(channel, read, reply);
+        compare(channel, read, snapshot);
     if (channel->generation == generation)
         channel->confirmed = read->number && channel->subscribed;
 }
@@ -411,17 +406,18 @@ static void on_read(struct command *command, const struct reply *reply)
     struct channel *channel = command->context;
     channel->reads--;
     enum answer answer = command_answer(command, reply);
+    struct snapshot snapshot;
     if (!channel->open || channel->generation != command->generation) {
         channel_maybe_idle(channel);
         return;
     }
     channel->read_out = false;
-    if (answer != ANSWER_OK || reply->count < FIRST_FIELD) {
+    if (answer != ANSWER_OK || !snapshot_parse(reply, &snapshot)) {
         channel->read_again = true; /* with the next heartbeat, or when the partition is found again */
         play_kept(channel, false);
         return;
     }
-    take_answer(channel, command, reply);
+    take_answer(channel, command, &snapshot);
     if (channel->generation != command->generation)
         return;
     /* What it had to hold back, because the wait was on when it was sent, takes another. */

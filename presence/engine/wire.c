@@ -172,6 +172,14 @@ bool wire_user_parse(const char *value, size_t bytes, struct wire_user *user)
     return true;
 }
 
+uint64_t wire_user_sockets(const struct wire_user *user)
+{
+    uint64_t sockets = 1;
+    for (size_t i = 0; i < user->owners_bytes; i++)
+        sockets += user->owners[i] == ',';
+    return sockets;
+}
+
 void wire_user_owners(const struct wire_user *user, uint64_t me, bool *mine, bool *others)
 {
     uint64_t owner = 0;

@@ -45,5 +45,7 @@ struct wire_user {
     size_t owners_bytes, info_bytes;
 };
 bool wire_user_parse(const char *value, size_t bytes, struct wire_user *user);
+/* How many owners there are: each has one subscription, and what it has beyond that is in the channel's numbers. */
+uint64_t wire_user_sockets(const struct wire_user *user);
 /* Whether an owner is named, and whether another one is. */
 void wire_user_owners(const struct wire_user *user, uint64_t me, bool *mine, bool *others);

@@ -113,8 +113,7 @@
  *   retire     grace (microseconds)
  *              OK
  *   read       channel
- *              OK version(0: none) birth last-version clock subscriptions cached("" none) cached-ttl-ms
- *                 [u<id>, value]…
+ *              OK last-version clock extras cached("" none) cached-ttl-ms, then the fields of P:r as they stand, [name, value]…
  *   scrub      outbox 0|1, then [channel, kind r|n, known, extras or n, users, user…]…
  *              known: the version (r), or the sum (n), that the caller's view has
  *              OK flags…   one a channel: 1 known is another: read; 2 facts of mine differ: assert

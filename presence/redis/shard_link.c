@@ -94,9 +94,10 @@ static void reject(struct shard_link *link, const char *why)
 
 /* ---- replies ---- */
 
-static struct reply reply_of(const redisReply *from, struct reply *elements)
+/* Of one that is no array. */
+static struct reply reply_of(const redisReply *from)
 {
-    struct reply reply = {.type = REPLY_NIL, .text = "", .elements = elements};
+    struct reply reply = {.type = REPLY_NIL, .text = ""};
     switch (from->type) {
     case REDIS_REPLY_ERROR:
         reply.type = REPLY_ERROR;
@@ -109,10 +110,6 @@ static struct reply reply_of(const redisReply *from, struct reply *elements)
         reply.type = REPLY_INTEGER;
         reply.integer = from->integer;
         return reply;
-    case REDIS_REPLY_ARRAY:
-        reply.type = REPLY_ARRAY;
-        reply.count = from->elements;
-        return reply;
     default:
         return reply;
     }
@@ -121,13 +118,36 @@ static struct reply reply_of(const redisReply *from, struct reply *elements)
     return reply;
 }
 
+static size_t count_flat(const redisReply *from)
+{
+    size_t count = 0;
+    if (from->type != REDIS_REPLY_ARRAY)
+        return 1;
+    for (size_t i = 0; i < from->elements; i++)
+        count += count_flat(from->element[i]);
+    return count;
+}
+
+/* Returns where the next one goes. */
+static struct reply *flatten(const redisReply *from, struct reply *to)
+{
+    if (from->type != REDIS_REPLY_ARRAY) {
+        *to = reply_of(from);
+        return to + 1;
+    }
+    for (size_t i = 0; i < from->elements; i++)
+        to = flatten(from->element[i], to);
+    return to;
+}
+
 static void pass_reply(struct shard_link *link, const redisReply *from)
 {
-    size_t count = from->type == REDIS_REPLY_ARRAY ? from->elements : 0;
+    size_t count = count_flat(from);
     struct reply *elements = new_array(count + 1, sizeof *elements);
-    for (size_t i = 0; i < count; i++)
-        elements[i] = reply_of(from->element[i], NULL);
-    struct reply reply = reply_of(from, elements);
+    flatten(from, elements);
+    struct reply reply = *elements;
+    if (from->type == REDIS_REPLY_ARRAY)
+        reply = (struct reply){.type = REPLY_ARRAY, .text = "", .elements = elements, .count = count};
     link->events.reply(link->context, &reply);
     free(elements);
 }

@@ -7,7 +7,7 @@ cmake_policy(VERSION 3.25)
 # name @ file @ what stands there @ what stands there in the mutant; §: the switch
 set(mutations
     "no-previous @ view.c @ if (event->previous != channel->version) @ if (!§ && event->previous != channel->version)"
-    "no-birth @ view.c @ birth > channel->version @ (!§ && birth > channel->version)"
+    "no-birth @ view.c @ snapshot->birth > channel->version @ (!§ && snapshot->birth > channel->version)"
     "no-wait @ partition.c @ partition->waits = true @ partition->waits = !§"
     "no-wait-reads @ view.c @ bool may_remove = !partition->waits && !read->flag @ bool may_remove = § || (!partition->waits && !read->flag)"
     "no-wait-deltas @ view.c @ mine, !partition->waits) @ mine, § || !partition->waits)"

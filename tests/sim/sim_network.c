@@ -81,7 +81,8 @@ void server_set_clock(struct sim *sim, struct server *server)
 
 /* Replies on their way to the edge. */
 
-static void convert(const struct fake_reply *from, struct reply *to, struct reply *elements)
+/* Of one that is no array. */
+static void convert(const struct fake_reply *from, struct reply *to)
 {
     *to = (struct reply){.integer = from->integer, .text = from->text, .bytes = from->bytes};
     switch (from->type) {
@@ -99,13 +100,30 @@ static void convert(const struct fake_reply *from, struct reply *to, struct repl
         to->type = REPLY_ERROR;
         return;
     case FAKE_ARRAY:
-        to->type = REPLY_ARRAY;
-        to->elements = elements;
-        to->count = elements ? from->count : 0;
-        for (size_t i = 0; i < to->count; i++)
-            convert(from->items[i], &elements[i], NULL);
-        return;
+        abort();
     }
+}
+
+static size_t count_flat(const struct fake_reply *from)
+{
+    size_t count = 0;
+    if (from->type != FAKE_ARRAY)
+        return 1;
+    for (size_t i = 0; i < from->count; i++)
+        count += count_flat(from->items[i]);
+    return count;
+}
+
+/* Returns where the next one goes. */
+static struct reply *flatten(const struct fake_reply *from, struct reply *to)
+{
+    if (from->type != FAKE_ARRAY) {
+        convert(from, to);
+        return to + 1;
+    }
+    for (size_t i = 0; i < from->count; i++)
+        to = flatten(from->items[i], to);
+    return to;
 }
 
 /* An edge adopts the highest version of the layout that any shard tells, at once. */
@@ -144,9 +162,12 @@ static void on_reply(struct sim *sim, struct event *event)
     if (link_put_off(sim, event, link->cut_until_us))
         return;
     const struct fake_reply *from = event->message->reply;
-    struct reply *elements = fake_alloc(from->count * sizeof(*elements));
-    struct reply reply;
-    convert(from, &reply, elements);
+    size_t count = count_flat(from);
+    struct reply *elements = fake_alloc((count + 1) * sizeof(*elements));
+    flatten(from, elements);
+    struct reply reply = *elements;
+    if (from->type == FAKE_ARRAY)
+        reply = (struct reply){.type = REPLY_ARRAY, .elements = elements, .count = count};
     if (sim->options.trace || sim->options.digest) {
         char *text = fake_reply_print(from);
         sim_trace(sim, "edge %u <- server %u  %s: %.300s", edge->number, link->server->number,

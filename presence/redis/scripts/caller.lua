@@ -1,6 +1,6 @@
 -- Shared by all scripts but hello: refuses whoever takes this partition for another, or himself for alive.
 local me, timeline = ARGV[3], ARGV[2]
-local clock, mark, version, beat_at, H, L, D, S, shard_timeline, sequence
+local clock, mark, version, beat_at, H, L, D, S, shard_timeline, sequence, wish
 local version_stamped
 local moved = false -- this is a copy that the fleet has left
 
@@ -42,8 +42,8 @@ local function refusal()
         return { 'NEWTIMELINE', s[2] }
     end
     version_stamped = version
-    local record = try('HMGET', base .. ':o:' .. me, 'i', 's')
-    sequence = tonumber(record[2])
+    local record = try('HMGET', base .. ':o:' .. me, 'i', 's', 'w')
+    sequence, wish = tonumber(record[2]), record[3]
     if record[1] ~= ARGV[4] or not sequence then
         return { 'NOOWNER' }
     end

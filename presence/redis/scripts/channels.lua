@@ -2,6 +2,17 @@
 local app, cursor, prefix = ARGV[5], ARGV[6], ARGV[7]
 local key = base .. ':c:' .. app
 
+-- How many owners a user's field names: each is one subscription; the extras are in P:s.
+local function owners_of(value)
+    local bar = string.find(value, '|', 1, true) or 1
+    local owners, at = 1, string.find(value, ',', 1, true)
+    while at and at < bar do
+        owners = owners + 1
+        at = string.find(value, ',', at + 1, true)
+    end
+    return owners
+end
+
 local function users_of(channel)
     local users, subscriptions, roster = 0, 0, base .. ':r:' .. channel
     local fields = try('HGETALL', roster)

@@ -22,8 +22,9 @@ local stood_still = now - beat_at - advance -- negative: the server's clock went
 clock = clock + advance
 call('HSET', base, 'c', text(clock), 'hb', text(now))
 try('ZADD', base .. ':l', text(clock + L + H), me)
-renew(base .. ':o:' .. me)
-renew(base .. ':h:' .. me)
+if renew(base .. ':o:' .. me) then -- which is no younger than the other
+    expire(base .. ':h:' .. me, D)
+end
 call('PUBLISH', beat_topic, '1b')
 
 -- The partition moves when everybody's configuration has it on the same other shard: everybody has just said so, and nobody
@@ -58,7 +59,7 @@ end
 local function choose()
     local record = base .. ':o:' .. me
     if wanted == here then
-        if call('HEXISTS', record, 'w') == 1 then
+        if wish then
             call('HDEL', record, 'w', 'b')
         end
         return ''

@@ -28,17 +28,6 @@ local function try(command, key, ...)
     return answer
 end
 
--- How many owners a user's field names: each is one subscription; the extras are in P:s.
-local function owners_of(value)
-    local bar = string.find(value, '|', 1, true) or 1
-    local owners, at = 1, string.find(value, ',', 1, true)
-    while at and at < bar do
-        owners = owners + 1
-        at = string.find(value, ',', at + 1, true)
-    end
-    return owners
-end
-
 -- What the owners' numbers in a P:s add up to, and how many there are. Junk among them counts nothing.
 local function sum(key)
     local total, numbers = 0, try('HVALS', key)

@@ -2,11 +2,14 @@
 -- half an H whoever comes first adds them up, so that the cost does not grow with the square of the edges.
 local usages = base .. ':q'
 
+-- Whether it was high time.
 local function renew(key)
     local left = call('PTTL', key)
-    if left > -2 and left * 1000 < D / 2 then
+    local is_due = left > -2 and left * 1000 < D / 2
+    if is_due then
         expire(key, D)
     end
+    return is_due
 end
 
 local function said_at(said)

@@ -161,7 +161,7 @@ static void test_an_expired_owner_is_condemned_and_drained(void **state)
     assert_true(is(CALL(test, &test->a, SCRIPT_REAP, test->b.number, "10", "1"), 1, "0"));
     assert_int_equal(2, drained + atoll(test->reply->element[3]->str));
     assert_int_equal(1, users(test));
-    assert_true(is(CALL(test, &test->a, SCRIPT_READ, "app:public"), 5, "0"));
+    assert_true(is(CALL(test, &test->a, SCRIPT_READ, "app:public"), 3, "0"));
     assert_int_equal(8, CALL(test, &test->a, SCRIPT_HEARTBEAT, "r:b:1", "a")->elements);
 }
 
