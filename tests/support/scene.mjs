@@ -147,25 +147,48 @@ export class Scene {
         await fault();
         const began = Date.now();
         const shard = this.first;
-        const heir = await until(() => this.writable(shard), `a master of ${shard.name} that takes writes, after ${what}`, 40_000);
-        const writable = Date.now() - began;
-        this.running.stop();
-        const took = await this.crowd.exact(BOUND, `the rosters to be right after ${what}`);
+        let heir, writable, took;
+        do {
+            heir = await until(() => this.writable(shard), `a master of ${shard.name} that takes writes, after ${what}`, 40_000);
+            writable = Date.now() - began;
+            this.running.stop();
+            took = await this.crowd.exact(BOUND, `the rosters to be right after ${what}`).catch(async (error) => {
+                if (await takesWrites(heir))
+                    throw new Error(`${error.message}\n${this.complaints()}`);
+                return null; /* a Sentinel has made it a replica again meanwhile */
+            });
+        } while (took === null);
         await this.crowd.apiExact(this.edges, BOUND);
         this.crowd.assertClean();
         this.startChurn();
-        return { heir, words: `${what}: writes again after ${writable} ms, exact ${took} ms later` };
+        return { words: `${what}: writes again after ${writable} ms, exact ${took} ms later` };
     }
 
-    /* A failover that is asked for, again when the Sentinel has given it up. Gives the new master, which takes writes. (Until
-     * the Sentinel has heard of the failover before it may name somebody else than `old`, who is master no more.) */
+    /* What the edges said last. */
+    complaints() {
+        return this.edges.map((edge) => `${edge.settings.edge.name}:\n${edge.log.all.slice(-15).map(({ line }) => `  ${line}`).join('\n')}`).join('\n');
+    }
+
+    /* Whom that Sentinel takes for the master of the first shard. */
+    async namedBy(sentinel) {
+        const [, port] = await sentinel.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.first.name);
+        return this.first.at(port);
+    }
+
+    async isNamedByMost(instance) {
+        const named = await Promise.all(this.fleet.sentinels.map((sentinel) => this.namedBy(sentinel)));
+        return named.filter((one) => one === instance).length > named.length / 2;
+    }
+
+    /* A failover that is asked for, again when the Sentinel has given it up. Gives the new master, which takes writes; while the
+     * old one says that it is one, too, edges follow when most Sentinels have heard. (Until that Sentinel has heard of the
+     * failover before it may name somebody else than `old`, who is master no more.) */
     async failover(sentinel, old) {
         let asked = 0;
         return until(async () => {
-            const [, port] = await sentinel.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.first.name);
-            const named = this.first.at(port);
+            const named = await this.namedBy(sentinel);
             if (named !== old)
-                return (asked > 0 || await old.role() !== 'master') && await takesWrites(named) && named;
+                return (asked > 0 || await old.role() !== 'master') && await takesWrites(named) && await this.isNamedByMost(named) && named;
             if (Date.now() - asked > ASK_AGAIN_MS && await sentinel.ask('SENTINEL', 'FAILOVER', this.first.name).catch(() => null))
                 asked = Date.now();
             return null;

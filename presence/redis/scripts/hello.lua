@@ -95,7 +95,8 @@ local function open_timeline(stamp, followed)
     local is_new = not stamp.t
     local least = math.max((number_of(stamp.t) or 0) + 1, number_of(followed), now)
     stamp.t, stamp.st, stamp.m = text(least) .. '-' .. random, followed, stamp.c
-    call('HSET', base, 't', stamp.t, 'st', followed, 'm', text(stamp.m))
+    -- The heir's clock may be behind: then the lease clock goes on from now, not from the first heartbeat.
+    call('HSET', base, 't', stamp.t, 'st', followed, 'm', text(stamp.m), 'hb', text(math.min(stamp.hb, now)))
     lift(stamp.c, is_new)
 end
 

@@ -142,6 +142,22 @@ static void test_the_clock_stands_when_that_of_redis_goes_back(void **state)
     assert_in_range(-atoll(test->reply->element[7]->str), 50000000, 60000000);
 }
 
+/* A replica took over whose clock is behind. */
+static void test_the_clock_goes_on_from_a_new_timeline(void **state)
+{
+    struct test *test = *state;
+    char stamped[64];
+    uint64_t before = beat(test, &test->a, 1);
+    snprintf(
+        stamped, sizeof stamped, "HSET " BASE " hb %lld", atoll(test->reply->element[5]->str) + 60000000);
+    redis_server_just(&test->redis, stamped);
+    redis_server_just(&test->redis, "HSET r:shard r 0000");
+    ANSWERS(hello(test, &test->a), "OK");
+    usleep(500);
+    uint64_t after = beat(test, &test->a, 1);
+    assert_in_range(after - before, 500, 1100);
+}
+
 static void test_an_expired_owner_is_condemned_and_drained(void **state)
 {
     struct test *test = *state;
@@ -269,6 +285,7 @@ int main(void)
         TEST(test_hello_in_empty_and_foreign_data),
         TEST(test_hello_mends_stamps_with_a_new_timeline),
         TEST(test_a_new_timeline_lifts_leases),
+        TEST(test_the_clock_goes_on_from_a_new_timeline),
         TEST(test_hello_renews_a_lease),
         TEST(test_hello_limits_what_a_lost_record_leaves),
         TEST(test_every_refusal_of_a_caller),
