@@ -135,6 +135,17 @@ static void read_all_views(struct partition *partition)
     }
 }
 
+/* The one who finds it counts it, once a partition: those who come after find the clock moving. */
+static void note_stall(struct partition *partition, const struct reply *reply, size_t at)
+{
+    struct engine_counters *counters = &partition->engine->counters;
+    char stood_still_us[24];
+    copy_text(stood_still_us, sizeof stood_still_us, reply, at);
+    int64_t us = strtoll(stood_still_us, NULL, 10);
+    counters->clock_steps_back += us < 0;
+    counters->clock_stalls += us > (int64_t)partition->engine->options.heartbeat_ms * 1000;
+}
+
 static void on_welcome(struct partition *partition, const struct command *command, const struct reply *reply)
 {
     struct engine *engine = partition->engine;
@@ -152,6 +163,7 @@ static void on_welcome(struct partition *partition, const struct command *comman
     check_clocks(partition, reply_number(reply, 7));
     copy_text(partition->shard->replication_id, sizeof partition->shard->replication_id, reply, 8);
     lane_drain_entry(partition, reply->elements[10].text, reply->elements[10].bytes);
+    note_stall(partition, reply, 11);
     partition->state = PARTITION_READY;
     partition->fresh_ms = engine_now(partition->engine);
     if (partition->shard->frozen)
@@ -169,7 +181,7 @@ static void on_hello(struct command *command, const struct reply *reply)
     enum answer answer = command_answer(command, reply);
     if (answer == ANSWER_NONE || answer == ANSWER_REFUSED)
         return;
-    if (answer != ANSWER_OK || reply->count < 11) {
+    if (answer != ANSWER_OK || reply->count < 12) {
         partition->state = PARTITION_REFUSED; /* asks again */
         partition->retry_ms = engine_now(partition->engine) + WAIT_MS;
         return;
@@ -296,17 +308,6 @@ static void check_number(
     }
 }
 
-/* The one who finds it counts it, once a partition: those who come after find the clock moving. */
-static void note_stall(struct partition *partition, const struct reply *reply)
-{
-    struct engine_counters *counters = &partition->engine->counters;
-    char stood_still_us[24];
-    copy_text(stood_still_us, sizeof stood_still_us, reply, 7);
-    int64_t us = strtoll(stood_still_us, NULL, 10);
-    counters->clock_steps_back += us < 0;
-    counters->clock_stalls += us > (int64_t)partition->engine->options.heartbeat_ms * 1000;
-}
-
 static void on_heartbeat(struct command *command, const struct reply *reply)
 {
     struct partition *partition = command->partition;
@@ -317,7 +318,7 @@ static void on_heartbeat(struct command *command, const struct reply *reply)
     partition->fresh_ms = engine_now(partition->engine);
     partition->engine->counters.heartbeats++;
     partition_note_clock(partition, command, reply_number(reply, 2));
-    note_stall(partition, reply);
+    note_stall(partition, reply, 7);
     if (!partition->shard->beat_due_ms)
         partition->shard->beat_due_ms = partition->fresh_ms;
     check_number(partition, command, reply);

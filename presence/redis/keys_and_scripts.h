@@ -88,7 +88,7 @@
  *              owner or 0, its incarnation, incarnation of a new owner, edge name, h, l, d, s (microseconds),
  *              entry of the copy that the caller has left for this one ("": none)
  *              OK timeline clock mark owner sequence version now-us replication-id known(0|1: owner was kept)
- *                 fr("": none)
+ *                 fr("": none) microseconds by which the server's clock has gone back, negative, when this opened a timeline (0: not)
  *   write      number, outbox 0|1, then […] of six:
  *                j channel user info cap -     join; cap 0: not enforced (accepted before)
  *                l channel user why  -   hold  leave, why: enum store_reason; hold 1: this owner still has facts in the channel

@@ -89,6 +89,8 @@ local function lift(clock, is_new)
     end
 end
 
+local went_back = 0
+
 -- Greater than the partition's own and not below the shard's; random, because two rollbacks to one state must
 -- not get the same.
 local function open_timeline(stamp, followed)
@@ -96,7 +98,8 @@ local function open_timeline(stamp, followed)
     local least = math.max((number_of(stamp.t) or 0) + 1, number_of(followed), now)
     stamp.t, stamp.st, stamp.m = text(least) .. '-' .. random, followed, stamp.c
     -- The heir's clock may be behind: then the lease clock goes on from now, not from the first heartbeat.
-    call('HSET', base, 't', stamp.t, 'st', followed, 'm', text(stamp.m), 'hb', text(math.min(stamp.hb, now)))
+    went_back = math.min(now - stamp.hb, 0)
+    call('HSET', base, 't', stamp.t, 'st', followed, 'm', text(stamp.m), 'hb', text(stamp.hb + went_back))
     lift(stamp.c, is_new)
 end
 
@@ -146,4 +149,4 @@ else
 end
 try('ZADD', leases, text(stamp.c + L + H), owner) -- whoever says hello lives
 return { 'OK', stamp.t, text(stamp.c), text(stamp.m), owner, record[2], text(stamp.v), text(now), replication_id(), kept,
-    try('HGET', base, 'fr') or '' }
+    try('HGET', base, 'fr') or '', text(went_back) }

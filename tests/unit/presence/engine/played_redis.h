@@ -107,7 +107,7 @@ static void answer(struct engine *engine)
         memcpy(redis.sequence, sent.number, sizeof sent.number);
     const char *const layout[] = {"OK", "STAMPED", "1 one", "0", NULL};
     const char *const hello[] = {"OK", "1-ab", "100", "1", "7", redis.sequence, "1", "100", "id",
-        redis.knows_owner ? "1" : "0", "", NULL};
+        redis.knows_owner ? "1" : "0", "", "0", NULL};
     const char *const heartbeat[] = {"OK", redis.sequence, "100", "1", "0", "100", "",
         redis.stood_still_us ? redis.stood_still_us : "0", redis.expired, NULL};
     const char *const reap[] = {"OK", redis.reaped[0], redis.reaped[1], redis.reaped[2], NULL};

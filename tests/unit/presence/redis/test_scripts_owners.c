@@ -153,6 +153,7 @@ static void test_the_clock_goes_on_from_a_new_timeline(void **state)
     redis_server_just(&test->redis, stamped);
     redis_server_just(&test->redis, "HSET r:shard r 0000");
     ANSWERS(hello(test, &test->a), "OK");
+    assert_in_range(-atoll(test->reply->element[11]->str), 50000000, 60000000);
     usleep(500);
     uint64_t after = beat(test, &test->a, 1);
     assert_in_range(after - before, 500, 1100);
