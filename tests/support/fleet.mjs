@@ -136,8 +136,8 @@ export class Fleet {
         const [clients, api] = await Promise.all([
             this.crowd.exact(left(), `the rosters to be right ${what}, ${bound} ms after it at most`).then(() => Date.now() - since),
             this.apiRight(left(), what).then(() => Date.now() - since),
-        ]).catch((error) => {
-            throw new Error(`${error.message}\n${this.complaints()}`);
+        ]).catch(async (error) => {
+            throw new Error(`${error.message}\n${await this.restless()}\n${this.complaints()}`);
         });
         if (lenient)
             this.crowd.wrong = [];
@@ -148,6 +148,16 @@ export class Fleet {
         this.crowd.forget();
         this.seen = this.edges.map((edge) => edge.log.all.length);
         return `${what}: clients exact after ${clients} ms, the API after ${api} ms (bound ${bound} ms)`;
+    }
+
+    /* What keeps an edge from showing what it knows: partitions that are not ready, removals that wait. And its counters. */
+    async restless() {
+        const edges = this.running.filter(({ still }) => !still);
+        const lines = await Promise.all(edges.map(async (edge) => [...await edge.metrics()]
+            .filter(([name, value]) => name.startsWith('rollcall_presence_') && (name.includes('partition_ready') ? value === 0
+                : (name.includes('removals_wait') || name.endsWith('_total')) && value > 0))
+            .map(([name, value]) => `${edge.settings.edge.name}: ${name} ${value}`)));
+        return lines.flat().join('\n');
     }
 
     /* What the edges said of it in their logs since all was right last. */
