@@ -1,15 +1,16 @@
 /* Whose lease may have run out: of each edge at each server, as somebody reckons who only knows which edges run and which ways
  * are open. People of an edge that may be condemned are right to be missed, in that server's channels; no others are. */
 
-import { H, L, MACHINE } from './fleet.mjs';
+import { H, MACHINE } from './fleet.mjs';
 
 const LATE = MACHINE / 2; /* a heartbeat that is due may be so late, and the lease runs from the one before it */
 const HEALED = 2 * H; /* an edge that can speak again has renewed its lease within that (presence.md) */
 const LOOK_MS = 20;
 
 export class Leases {
-    constructor(fleet) {
-        Object.assign(this, { fleet, clocks: fleet.servers.map(() => 0), leases: new Map(), last: Date.now() });
+    /* lease_ms: presence.lease_ms of its edges. */
+    constructor(fleet, lease_ms) {
+        Object.assign(this, { fleet, lease_ms, clocks: fleet.servers.map(() => 0), leases: new Map(), last: Date.now() });
         fleet.leases = this;
         this.timer = setInterval(() => this.look(), LOOK_MS).unref();
     }
@@ -42,7 +43,7 @@ export class Leases {
             lease.speaksSince = speaks ? lease.speaksSince ?? now : null;
             if (speaks && now - lease.speaksSince >= HEALED)
                 lease.renewed = this.clocks[server];
-            lease.isOut = !speaks && this.clocks[server] - lease.renewed >= L - LATE;
+            lease.isOut = !speaks && this.clocks[server] - lease.renewed >= this.lease_ms - LATE;
         });
         const out = leases.filter(({ isOut }) => isOut).length;
         if (out > before)
