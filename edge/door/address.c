@@ -122,10 +122,16 @@ void door_seat_part(struct door_seat *seat)
     pthread_mutex_unlock(&lock);
 }
 
+/* Under the lock. */
+static bool has_room(const struct door_seat *seat, const struct config *config)
+{
+    uint32_t limit = config->edge.connections_per_address;
+    return limit == 0 || seat->connections < limit;
+}
+
 bool door_seat_take(
     const struct address *address, const struct config *config, uint64_t now_ms, struct door_seat **seat)
 {
-    uint32_t limit = config->edge.connections_per_address;
     uint32_t per_second = config->edge.accepts_per_address_per_second;
     *seat = NULL;
     if (!has_seat(address, config))
@@ -134,8 +140,7 @@ bool door_seat_take(
     make_key(address, key);
     pthread_mutex_lock(&lock);
     struct door_seat *found = find(key, now_ms);
-    bool taken = (limit == 0 || found->connections < limit) &&
-                 rate_take(&found->accepts, 1, per_second, per_second, now_ms);
+    bool taken = has_room(found, config) && rate_take(&found->accepts, 1, per_second, per_second, now_ms);
     if (taken) {
         found->connections++;
         *seat = found;
@@ -146,15 +151,14 @@ bool door_seat_take(
 
 bool door_seat_share(struct door_seat *seat, const struct config *config)
 {
-    uint32_t limit = config->edge.connections_per_address;
     if (!seat)
         return true;
     pthread_mutex_lock(&lock);
-    bool has_room = limit == 0 || seat->connections < limit;
-    if (has_room)
+    bool taken = has_room(seat, config);
+    if (taken)
         seat->connections++;
     pthread_mutex_unlock(&lock);
-    return has_room;
+    return taken;
 }
 
 void door_seat_leave(struct door_seat *seat)

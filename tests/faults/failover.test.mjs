@@ -48,10 +48,7 @@ for (const minReplicas of [1, 0])
         await old.ask('CONFIG', 'SET', 'min-replicas-to-write', minReplicas);
         const { words } = await scene.through(`DEBUG SLEEP with min-replicas-to-write ${minReplicas}`, async () => {
             const slept = old.ask('DEBUG', 'SLEEP', SLEEP_S);
-            await until(async () => {
-                const [host, port] = await fleet.sentinels[0].ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', first.name);
-                return Number(port) !== old.port && host;
-            }, 'the Sentinels to act', 30_000);
+            await until(async () => await scene.namedBy(fleet.sentinels[0]) !== old, 'the Sentinels to act', 30_000);
             assert.equal(await slept, 'OK');
         });
         t.diagnostic(words);

@@ -166,7 +166,7 @@ export class Scene {
 
     /* What the edges said last. */
     complaints() {
-        return this.edges.map((edge) => `${edge.settings.edge.name}:\n${edge.log.all.slice(-15).map(({ line }) => `  ${line}`).join('\n')}`).join('\n');
+        return this.edges.map((edge) => `${edge.settings.edge.name}:\n${edge.tail()}`).join('\n');
     }
 
     /* Whom that Sentinel takes for the master of the first shard. */

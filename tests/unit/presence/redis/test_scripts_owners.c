@@ -129,14 +129,21 @@ static void test_the_clock_stands_while_nobody_beats(void **state)
     assert_true(atoll(CALL(test, &test->b, SCRIPT_HEARTBEAT, "r:b:1", "a")->element[7]->str) < 20000);
 }
 
-static void test_the_clock_stands_when_that_of_redis_goes_back(void **state)
+/* A heartbeat, and then Redis' clock is a minute behind. Returns the lease clock. */
+static uint64_t beat_and_go_back(struct test *test)
 {
-    struct test *test = *state;
     char stamped[64];
-    uint64_t before = beat(test, &test->a, 1);
+    uint64_t clock = beat(test, &test->a, 1);
     snprintf(
         stamped, sizeof stamped, "HSET " BASE " hb %lld", atoll(test->reply->element[5]->str) + 60000000);
     redis_server_just(&test->redis, stamped);
+    return clock;
+}
+
+static void test_the_clock_stands_when_that_of_redis_goes_back(void **state)
+{
+    struct test *test = *state;
+    uint64_t before = beat_and_go_back(test);
     uint64_t after = beat(test, &test->a, 1);
     assert_int_equal(before, after);
     assert_in_range(-atoll(test->reply->element[7]->str), 50000000, 60000000);
@@ -146,11 +153,7 @@ static void test_the_clock_stands_when_that_of_redis_goes_back(void **state)
 static void test_the_clock_goes_on_from_a_new_timeline(void **state)
 {
     struct test *test = *state;
-    char stamped[64];
-    uint64_t before = beat(test, &test->a, 1);
-    snprintf(
-        stamped, sizeof stamped, "HSET " BASE " hb %lld", atoll(test->reply->element[5]->str) + 60000000);
-    redis_server_just(&test->redis, stamped);
+    uint64_t before = beat_and_go_back(test);
     redis_server_just(&test->redis, "HSET r:shard r 0000");
     ANSWERS(hello(test, &test->a), "OK");
     assert_in_range(-atoll(test->reply->element[11]->str), 50000000, 60000000);
